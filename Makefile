@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Orrery. `make help` lists what a user calls; variants and rules are below, one paragraph each.
+#
+# build/plain build/asan build/cov build/tsan   the hosted kernel, the simulated machine, unit tests
+# build/bare build/bare-clang                   the kernel for hardware
+# build/user build/user-clang                   user programs, guests
+# build/bundle                                  boot bundles
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.SECONDARY:
+MAKEFLAGS += --no-builtin-rules
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-8s %s\n' '$(1)' '$(2)')
+PYTHON := /usr/bin/python3
+UNICORN ?= 1
+
+# ---- What is built ----
+KERNEL_C   := $(wildcard kernel/core/*.c kernel/x86/*.c)
+BARE_SRC   := $(wildcard kernel/bare/*.c kernel/bare/*.S)
+SIM_SRC    := $(wildcard sim/*.c sim/*.S)
+CHOOSE_C   := harness/choose.c
+HARNESS_C  := $(filter-out $(CHOOSE_C),$(wildcard harness/*.c)) $(wildcard sim/unicorn/*.c)
+TEST_C     := $(wildcard tests/*.c tests/*/*.c tests/*/*/*.c)
+FUZZ_C     := $(filter tests/fuzz/%,$(TEST_C))
+UNIT_C     := $(filter-out $(FUZZ_C),$(TEST_C))
+HOSTED_USER_C := $(wildcard scenarios/vmm/decode.c scenarios/vmm/uart.c scenarios/root/loader.c)
+PROGRAMS   := $(basename $(notdir $(wildcard scenarios/*.c)))
+GUESTS     := $(basename $(notdir $(wildcard scenarios/guests/*.S)))
+SCENARIOS  := $(basename $(notdir $(wildcard scenarios/*.toml)))
+
+# ---- Flags: the -I list of a folder is what it may include ----
+WARN    := -Wall -Wextra -Werror -Wno-unused-parameter -Wmissing-prototypes -Wstrict-prototypes
+KERNEL  := -std=gnu11 -ffreestanding -fno-builtin -fno-common -fvisibility=hidden -fno-strict-aliasing -fno-stack-protector -fno-asynchronous-unwind-tables -MMD -MP $(WARN)
+I_core  := -Ikernel/include -Ikernel/core
+I_x86   := -Ikernel/include -Ikernel/core
+I_bare  := -Ikernel/include -Ikernel/bare/include
+I_sim   := -Ikernel/include -Isim/include -Isim/seam -Isim
+I_harness := -Ikernel/include -Isim/include -Isim/seam -Iharness
+I_user  := -Ikernel/include -Iscenarios/lib
+I_tests := -Ikernel/include -Ikernel/core -Ikernel/x86 -Isim/include -Isim/seam -Isim -Iharness -Itests -Itests/kernel
+HOSTED  := -std=gnu11 -g -fno-strict-aliasing -MMD -MP $(WARN)
+
+CC_plain := gcc
+CC_asan  := clang
+CC_cov   := gcc
+CC_tsan  := clang
+CC_tsan-gcc := gcc
+CC_clang := clang
+F_plain  := -O2 -g
+F_asan   := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+F_cov    := -O0 -g --coverage
+F_tsan   := -O2 -g
+F_tsan-gcc := -O2 -g
+F_clang  := -O2 -g
+# Only the kernel is instrumented for the exploring build; sim/tsan.c is the runtime.
+K_tsan   := -fsanitize=thread
+K_tsan-gcc := -fsanitize=thread -Wno-tsan
+VARIANTS := plain clang asan cov tsan tsan-gcc
+
+.PHONY: help all run unit check test soak coverage iso tidy setup setup-test hosted bare user bundles clean fuzz format
+help:
+	@printf '%s\n' \
+	 'make run        set up, build, run guest-hello in the process, show its console and its exits' \
+	 'make test       set up, build everything, all tests on all machines' \
+	 'make check      what each commit passes: tidy, unit tests, quick scenarios (under 60 s)' \
+	 'make unit       hosted unit tests under ASan and UBSan' \
+	 'make tidy       the rules of docs/design.md, proved on sources and objects' \
+	 'make coverage   lines of kernel/core and kernel/x86 reached by hosted tests' \
+	 'make iso        build/orrery-SCENARIO.iso; SCENARIO=hello by default' \
+	 'make soak       MINUTES=n: every campaign, longer' \
+	 'make clean      remove build/' \
+	 'Variables: V=1 shows commands, UNICORN=0 builds without the GPL engine, SETUP=yes lets set-up use sudo.'
+
+# ---- Set-up ----
+setup:
+	@harness/setup base
+setup-test:
+	@harness/setup base test
+
+# ---- Hosted variants ----
+define HOSTED_RULES
+KOBJ_$(1) := $$(KERNEL_C:%.c=build/$(1)/%.o)
+build/$(1)/kernel/core/%.o: kernel/core/%.c
+	$$(call say,CC $(1),$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC_$(1)) $$(KERNEL) $$(F_$(1)) $$(K_$(1)) $$(I_core) -Isim/seam -c -o $$@ $$<
+build/$(1)/kernel/x86/%.o: kernel/x86/%.c
+	$$(call say,CC $(1),$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC_$(1)) $$(KERNEL) $$(F_$(1)) $$(K_$(1)) $$(I_x86) -Isim/seam -c -o $$@ $$<
+build/$(1)/sim/%.o: sim/%.c
+	$$(call say,CC $(1),$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC_$(1)) $$(HOSTED) $$(F_$(1)) $$(I_sim) -c -o $$@ $$<
+build/$(1)/sim/%.o: sim/%.S
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC_$(1)) -g -MMD -MP -c -o $$@ $$<
+build/$(1)/harness/%.o: harness/%.c
+	$$(call say,CC $(1),$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC_$(1)) $$(HOSTED) $$(F_$(1)) $$(I_harness) -c -o $$@ $$<
+build/$(1)/scenarios/%.o: scenarios/%.c
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC_$(1)) $$(HOSTED) $$(F_$(1)) $$(I_user) -DORRERY_HOSTED_TEST -c -o $$@ $$<
+build/$(1)/tests/%.o: tests/%.c
+	$$(call say,CC $(1),$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC_$(1)) $$(HOSTED) $$(F_$(1)) $$(I_tests) -Iscenarios/lib -Iscenarios/vmm -Iscenarios/root -c -o $$@ $$<
+# Own mem* in the kernel; where a sanitizer watches memory, libc's, which it intercepts.
+build/$(1)/kernel.o: $$(if $$(filter asan tsan tsan-gcc,$(1)),$$(filter-out %/memops.o,$$(KOBJ_$(1))),$$(KOBJ_$(1)))
+	$$(call say,SEAL,$$@)
+	$$(Q)ld -r -o $$@.open $$^ && objcopy --localize-hidden $$@.open $$@ && rm $$@.open
+build/$(1)/libkernel.a: $$(filter-out %/memops.o,$$(KOBJ_$(1)))
+	$$(Q)rm -f $$@ && ar rcs $$@ $$^
+build/$(1)/libsim.a: $$(patsubst %.S,build/$(1)/%.o,$$(patsubst %.c,build/$(1)/%.o,$$(SIM_SRC) $$(CHOOSE_C)))
+	$$(Q)rm -f $$@ && ar rcs $$@ $$^
+build/$(1)/unit: $$(UNIT_C:%.c=build/$(1)/%.o) $$(HOSTED_USER_C:%.c=build/$(1)/%.o) build/$(1)/libkernel.a build/$(1)/libsim.a
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC_$(1)) $$(F_$(1)) -o $$@ $$(filter %.o,$$^) -Wl,--start-group build/$(1)/libkernel.a build/$(1)/libsim.a -Wl,--end-group -lcmocka -lZydis
+endef
+$(foreach v,$(VARIANTS),$(eval $(call HOSTED_RULES,$(v))))
+
+# The one binary with Unicorn (GPL-2.0): the engine's MMU is replaced at link time, see sim/unicorn/.
+WRAP := -Wl,--wrap=x86_cpu_tlb_fill_x86_64 -Wl,--wrap=memory_mapping -Wl,--wrap=helper_vmrun_x86_64
+build/plain/sim/unicorn/%.o: sim/unicorn/%.c
+	$(call say,CC plain,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC_plain) $(HOSTED) $(F_plain) $(I_sim) -c -o $@ $<
+build/orrery-unicorn: $(HARNESS_C:%.c=build/plain/%.o) build/plain/kernel.o build/plain/libsim.a
+	$(call say,LINK,$@)
+	$(Q)$(CC_plain) -o $@ $(filter %.o,$^) build/plain/libsim.a /usr/lib/x86_64-linux-gnu/libunicorn.a $(WRAP) -lm -lpthread
+# The other hosted kernels under the same engine: booted by the tests.
+build/orrery-unicorn-%: $(HARNESS_C:%.c=build/plain/%.o) build/%/kernel.o build/plain/libsim.a
+	$(call say,LINK,$@)
+	$(Q)$(CC_plain) -o $@ $(filter %.o,$^) build/plain/libsim.a /usr/lib/x86_64-linux-gnu/libunicorn.a $(WRAP) -lm -lpthread
+
+# ---- Bare metal ----
+BAREFLAGS := -O2 -g -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-omit-frame-pointer
+define BARE_RULES
+build/$(1)/kernel/core/%.o: kernel/core/%.c
+	$$(call say,CC $(1),$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$(2) $$(KERNEL) $$(BAREFLAGS) $$(I_core) -Ikernel/bare/include -c -o $$@ $$<
+build/$(1)/kernel/x86/%.o: kernel/x86/%.c
+	$$(call say,CC $(1),$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$(2) $$(KERNEL) $$(BAREFLAGS) $$(I_x86) -Ikernel/bare/include -c -o $$@ $$<
+build/$(1)/kernel/bare/%.o: kernel/bare/%.c
+	$$(call say,CC $(1),$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$(2) $$(KERNEL) $$(BAREFLAGS) $$(I_bare) -c -o $$@ $$<
+build/$(1)/kernel/bare/%.o: kernel/bare/%.S
+	$$(call say,AS $(1),$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$(2) $$(I_bare) -g -MMD -MP -c -o $$@ $$<
+build/$(1)/kernel.elf: kernel/bare/kernel.ld $$(KERNEL_C:%.c=build/$(1)/%.o) $$(patsubst %.S,build/$(1)/%.o,$$(patsubst %.c,build/$(1)/%.o,$$(BARE_SRC)))
+	$$(call say,LD,$$@)
+	$$(Q)ld -nostdlib -static -z noexecstack -z max-page-size=4096 --build-id=none -T kernel/bare/kernel.ld -o $$@ $$(filter %.o,$$^)
+endef
+$(eval $(call BARE_RULES,bare,gcc))
+$(eval $(call BARE_RULES,bare-clang,clang))
+
+# ---- User programs and guests ----
+USERFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-builtin -nostdlib -static -fno-pic -fno-pie -mgeneral-regs-only -fno-stack-protector -fno-strict-aliasing -fno-asynchronous-unwind-tables -MMD -MP $(WARN) $(I_user)
+LIB_SRC   := $(wildcard scenarios/lib/*.c scenarios/lib/*.S)
+define USER_RULES
+build/$(1)/scenarios/%.o: scenarios/%.c
+	$$(call say,CC $(1),$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$(2) $$(USERFLAGS) -c -o $$@ $$<
+build/$(1)/scenarios/%.o: scenarios/%.S
+	@mkdir -p $$(@D)
+	$$(Q)$(2) $$(I_user) -g -MMD -MP -c -o $$@ $$<
+LIB_$(1) := $$(patsubst %.S,build/$(1)/%.o,$$(patsubst %.c,build/$(1)/%.o,$$(LIB_SRC)))
+# Page-aligned segments, as root and kernel map them.
+USERLD_$(1) = $$(Q)ld -nostdlib -static -z noexecstack -z max-page-size=4096 --build-id=none -T scenarios/lib/user.ld -o $$@ $$(filter %.o,$$^)
+build/$(1)/root.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/root/*.c)) $$(LIB_$(1)) scenarios/lib/user.ld
+	$$(call say,LD,$$@)
+	$$(USERLD_$(1))
+build/$(1)/vmm.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/vmm/*.c)) $$(LIB_$(1)) scenarios/lib/user.ld
+	$$(call say,LD,$$@)
+	$$(USERLD_$(1))
+build/$(1)/%.elf: build/$(1)/scenarios/%.o $$(LIB_$(1)) scenarios/lib/user.ld
+	$$(call say,LD,$$@)
+	$$(USERLD_$(1))
+endef
+$(eval $(call USER_RULES,user,gcc))
+$(eval $(call USER_RULES,user-clang,clang))
+build/user/guests/%.bin: scenarios/guests/%.S
+	$(call say,GUEST,$<)
+	@mkdir -p $(@D)
+	$(Q)gcc -c -g $(I_user) -o $(@:.bin=.o) $< && ld -nostdlib -static -N --build-id=none -e 0 -Ttext 0 -o $(@:.bin=.elf) $(@:.bin=.o) && objcopy -O binary $(@:.bin=.elf) $@
+
+user: build/user/root.elf build/user/vmm.elf $(PROGRAMS:%=build/user/%.elf) $(GUESTS:%=build/user/guests/%.bin)
+bundles: $(SCENARIOS:%=build/bundle/%.bundle)
+build/bundle/%.bundle: scenarios/%.toml user $(wildcard harness/orrery/*.py)
+	$(call say,BUNDLE,$@)
+	$(Q)./orrery bundle $* --output $@
+
+hosted: $(if $(filter 1,$(UNICORN)),build/orrery-unicorn)
+bare: build/bare/kernel.elf
+all: hosted bare user bundles
+
+# ---- What users call ----
+run: setup
+	@$(MAKE) --no-print-directory hosted user bundles
+	@./orrery run guest-hello --exits
+
+unit: build/asan/unit
+	@tests/run_unit build/asan/unit
+
+tidy: build/plain/kernel.o build/bare/kernel.elf
+	@tests/tidy
+
+check: tidy unit all
+	@tests/conform/run.py --quick
+
+test: setup-test
+	@$(MAKE) --no-print-directory test-all
+test-all: all build/asan/unit build/plain/unit build/orrery-unicorn-clang build/orrery-unicorn-tsan build/orrery-unicorn-tsan-gcc build/bare-clang/kernel.elf user-clang fuzz-binaries iso
+	@tests/run_all
+user-clang: build/user-clang/root.elf build/user-clang/vmm.elf $(PROGRAMS:%=build/user-clang/%.elf)
+
+FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_C))
+fuzz-binaries: $(FUZZERS)
+build/fuzz/%: tests/fuzz/%.c build/asan/libkernel.a build/asan/libsim.a
+	$(call say,FUZZ,$@)
+	@mkdir -p $(@D)
+	$(Q)clang $(HOSTED) $(F_asan),fuzzer $(I_tests) -o $@ $< -Wl,--start-group build/asan/libkernel.a build/asan/libsim.a -Wl,--end-group
+
+coverage: build/cov/unit
+	@tests/coverage
+
+SCENARIO ?= hello
+iso: build/orrery-$(SCENARIO).iso
+build/orrery-%.iso: build/bare/kernel.elf build/bundle/%.bundle kernel/bare/grub.cfg
+	$(call say,ISO,$@)
+	$(Q)rm -rf build/iso-$* && mkdir -p build/iso-$*/boot/grub && cp build/bare/kernel.elf build/iso-$*/boot/ && \
+	  strip -g build/iso-$*/boot/kernel.elf && cp build/bundle/$*.bundle build/iso-$*/boot/bundle && cp kernel/bare/grub.cfg build/iso-$*/boot/grub/ && \
+	  grub-mkrescue -d /usr/lib/grub/i386-pc --locales= --fonts= --themes= -o $@ build/iso-$* >build/iso-$*.log 2>&1 || { cat build/iso-$*.log; exit 1; }
+
+MINUTES ?= 30
+soak: setup-test
+	@$(MAKE) --no-print-directory test-all
+	@tests/soak $(MINUTES)
+
+format:
+	@clang-format -i $$(git ls-files '*.c' '*.h')
+clean:
+	@rm -rf build
+
+-include $(shell find build -name '*.d' 2>/dev/null)

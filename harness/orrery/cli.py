@@ -1,0 +1,155 @@
+"""Verbs, options, exit statuses: 0 all that was asked for was seen, 1 it was not, 2 bad input (one line)."""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from . import bundle as bundles
+from . import doctor, machines, manifest, record, run
+from .base import BadInput, make
+
+STATUS = "exit status: 0 everything the manifest asks for was seen, 1 not, 2 bad input"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise BadInput(message + f" (try: {self.prog} --help)")
+
+
+def _natural(text: str) -> int:
+    try:
+        value = int(text, 0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+    if not 0 <= value < 1 << 64:
+        raise argparse.ArgumentTypeError(f"{text} is not in 0 .. 2^64 - 1")
+    return value
+
+
+def _add(verbs: argparse._SubParsersAction, name: str, help_text: str, example: str) -> argparse.ArgumentParser:
+    return verbs.add_parser(name, help=help_text, description=help_text, epilog=f"example: {example}\n{STATUS}",
+                            formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def _machine_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("scenario", help="a name that ./orrery list shows")
+    parser.add_argument("--on", default="sim", metavar="sim|qemu|bochs", help="the machine (default: sim)")
+    parser.add_argument("--vendor", choices=("vmx", "svm"), help="virtualization of the machine (default: its first)")
+    parser.add_argument("--cpus", type=_natural, help="CPUs (default: what the scenario needs)")
+    parser.add_argument("--seed", type=_natural, default=0, help="sim: seed of the choices; 0 is the straight run")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = _Parser(prog="orrery", description="Run, record and replay scenarios on the Orrery microhypervisor.", epilog=STATUS)
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
+    p = _add(verbs, "run", "run a scenario", "./orrery run guest-hello --on qemu")
+    _machine_options(p)
+    p.add_argument("--json", action="store_true", help="print one JSON object instead of the console")
+    p.add_argument("--exits", action="store_true", help="print a table of VM exits by reason at the end")
+    p.add_argument("--gdb", action="store_true", help="start under a debugger (sim: harness/orrery-gdb.py is loaded; qemu: loopback server)")
+    p.add_argument("--interactive", action="store_true", help="qemu: this terminal is the console, unescaped")
+    p = _add(verbs, "record", "record the VM exits of a scenario", "./orrery record guest-hello --on qemu -o build/recording")
+    _machine_options(p)
+    p.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the recording")
+    p = _add(verbs, "replay", "replay a recording in the process", "./orrery replay build/recording --vendor svm")
+    p.add_argument("recording", type=Path, metavar="DIR")
+    p.add_argument("--vendor", choices=("vmx", "svm"), help="model to replay on (default: the recording's)")
+    p = _add(verbs, "list", "list the scenarios", "./orrery list")
+    p.add_argument("--json", action="store_true", help="print a JSON list")
+    p = _add(verbs, "doctor", "what is installed, what is missing, how to get it", "./orrery doctor")
+    p.add_argument("--json", action="store_true", help="print a JSON list")
+    p = _add(verbs, "bundle", "write a scenario's boot bundle", "./orrery bundle hello --output hello.bundle")
+    p.add_argument("scenario")
+    p.add_argument("--output", type=Path, required=True, metavar="FILE")
+    return top
+
+
+def _request(args: argparse.Namespace, **more: object) -> dict[str, object]:
+    scenario = manifest.load(args.scenario)
+    vendor, cpus = machines.resolve(scenario, args.on, args.vendor, args.cpus)
+    if args.seed and args.on != "sim":
+        raise BadInput(f"--seed is for sim: {args.on} has no choices to seed")
+    machines.needs(args.on) if args.on != "sim" else None
+    machines.prepare(args.on, args.scenario)
+    return dict(manifest=scenario, on=args.on, vendor=vendor, cpus=cpus, seed=args.seed, **more)
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.interactive and args.on != "qemu":
+        raise BadInput("--interactive is for qemu")
+    request = _request(args, gdb=args.gdb, interactive=args.interactive, trace=args.json or args.exits)
+    outcome = run.run(request, None if args.json else sys.stdout)
+    if args.gdb or args.interactive:
+        return 0
+    if args.json:
+        print(json.dumps(outcome.as_json()))
+        return 0 if outcome.ok else 1
+    if args.exits:
+        print("VM exits by reason:\n" + run.table(outcome.exits), end="")
+    print(f"{outcome.scenario}: {'OK' if outcome.ok else 'FAILED: ' + outcome.why}")
+    if not outcome.ok and outcome.on == "sim":
+        print(f"again: ./orrery run {outcome.scenario} --on sim --vendor {outcome.vendor} --cpus {outcome.cpus} --seed {outcome.seed}")
+    return 0 if outcome.ok else 1
+
+
+def _record(args: argparse.Namespace) -> int:
+    outcome = run.run(_request(args, trace=True), sys.stdout)
+    if outcome.ok:
+        record.save(outcome, args.output)
+    print(f"{outcome.scenario}: " + (f"recorded in {args.output}" if outcome.ok else f"FAILED: {outcome.why}"))
+    return 0 if outcome.ok else 1
+
+
+def _list(args: argparse.Namespace) -> int:
+    found = [manifest.load(name) for name in manifest.names()]
+    if args.json:
+        print(json.dumps([{"name": m.name, "title": m.title, "machines": m.machines, "cpus": m.cpus} for m in found]))
+    for m in found if not args.json else ():
+        print(f"{m.name:14} {m.title} ({', '.join(m.machines)}; {m.cpus} CPU{'s' if m.cpus > 1 else ''})")
+    return 0
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    if args.json:
+        print(json.dumps(doctor.rows()))
+    else:
+        print(doctor.report(), end="")
+    return 0 if all(row["installed"] for row in doctor.rows()) else 1
+
+
+def _bundle(args: argparse.Namespace) -> int:
+    data = bundles.build(manifest.load(args.scenario))
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_bytes(data)
+    return 0
+
+
+_VERBS = {"run": _run, "record": _record, "replay": lambda args: record.replay(args.recording, args.vendor), "list": _list, "doctor": _doctor,
+          "bundle": _bundle}
+
+
+def main(argv: list[str]) -> int:
+    """Entry point; returns the exit status."""
+    signal.signal(signal.SIGTERM, run.interrupted)
+    try:
+        args = parser().parse_args(argv)
+        return _VERBS[args.verb](args)
+    except BadInput as error:
+        run.bad(str(error))
+        return 2
+    except OSError as error:
+        run.bad(f"{error.filename or 'system'}: {error.strerror}")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+__all__ = ["main", "parser", "make"]

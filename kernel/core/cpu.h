@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Per-CPU state: the first argument of kern_trap. Fields are grouped by who may touch them. */
+#pragma once
+#include "epoch.h"
+#include "kern.h"
+#include "sched.h"
+#include "timeout.h"
+#include "tlb.h"
+#include "trace.h"
+#include "virt.h"
+
+struct ec;
+struct sc;
+struct vcpu;
+struct space_mem;
+
+struct cpu {
+    /* This CPU only. */
+    struct ec *current;            /* whose registers a trap saved; the idle CPU has none */
+    struct sc *current_sc;         /* whose time is used */
+    struct space_mem *space;       /* host memory space that is loaded */
+    struct resume idle;            /* RESUME_IDLE and RESUME_WINDOW */
+    struct kern *kern;
+    u32 id;                        /* 0 .. cpu_count - 1 */
+    u32 apic_id;
+    struct sched sched;
+    struct timeouts timeouts;
+    struct epoch_cpu epoch;
+    struct virt_cpu virt;
+    struct vcpu *vcpu;             /* the vCPU whose hardware state is on this CPU */
+    void *fpu_owner;               /* whose FPU state the registers hold: an EC or a vCPU, see fpu.h */
+    bool fpu_on;                   /* CR0.TS clear */
+    bool x2apic, tsc_deadline;     /* what the local APIC is and its timer can: apic.c */
+    struct trace_ring *trace;      /* NULL: off */
+
+    /* Any CPU; atomic. */
+    struct tlb_cpu tlb aligned_to(64);
+    atomic_u64 inbox;              /* struct ec * list of ECs woken by other CPUs, newest first */
+    atomic_u64 released;           /* struct epoch_item * list to be released here */
+    atomic_u64 nmi;                /* bitmap of what kern_nmi saw */
+};

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Epoch-based release: memory that other CPUs may still be reading is released when every CPU has left the trap it was in.
+ * Invariant: an item deferred at epoch e runs after every CPU that was in the kernel at e has returned from kern_trap (epoch_quiesce).
+ * A CPU that stays in user mode, guest or idle is asked by an IPI. Lock: none; lists are per CPU. */
+#pragma once
+#include "atomic.h"
+
+struct cpu;
+
+struct epoch_item {
+    struct epoch_item *next;
+    void (*release)(struct cpu *cpu, struct epoch_item *item);
+    u64 epoch;              /* global epoch when deferred */
+    u64 generation;         /* and TLB generation that must be complete too, 0: none */
+};
+
+struct epoch_cpu {
+    atomic_u64 seen;        /* newest global epoch this CPU has seen at a trap's end; others read */
+    struct epoch_item *first, **last;   /* this CPU only: waiting, oldest first */
+    u64 asked;              /* this CPU only: epoch for which IPIs were sent */
+};
+
+void epoch_init(struct cpu *cpu);
+void epoch_defer(struct cpu *cpu, struct epoch_item *item, u64 tlb_generation);
+void epoch_quiesce(struct cpu *cpu);   /* at the end of every trap: publish what was seen, release what is due (bounded), ask laggards */

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A memory space: the host-virtual or guest-physical memory of a PD. Owns the ranges (each a derivation node: page, frame, count, rights), an
+ * index of them by page, and the page table that follows from them.
+ * Invariant: a page is mapped iff a range covers it, to its frame, with its rights (W and X together: W); a CPU that may hold a
+ * translation is in `cpus`. Lock: kern.derive_lock. */
+#pragma once
+#include "derive.h"
+#include "ptab.h"
+
+struct cpu;
+struct pd;
+
+struct mem_range {
+    struct derive derive;      /* kind SPACE_MEMORY or SPACE_GUEST */
+    struct space_mem *space;
+    u64 page, frame, count;
+    u32 rights;
+    struct mem_range *child[2];   /* index: a balanced tree by page, private to mem_index.c */
+    u64 balance;
+};
+
+struct space_mem {
+    struct ptab ptab;
+    struct mem_range *index;   /* root of the index */
+    struct quota *quota;       /* ranges and tables are charged to it */
+    u64 page_end;              /* pages 0 .. page_end - 1 exist */
+    u64 tag;                   /* guest: VPID or ASID source; see virt */
+    u64 flush_generation;      /* newest generation requested for it; hypercalls on it wait for that */
+    atomic_u64 cpus;           /* CPUs that may hold translations of it */
+};
+
+must_check enum status space_mem_init(struct space_mem *s, const struct ptab_format *f, struct quota *q, u32 leaf_level_max, u64 page_end);
+/* An original range: at boot, for root. */
+must_check enum status space_mem_insert(struct space_mem *s, u64 page, u64 frame, u64 count, u32 rights);
+/* Delegate count pages; every page of the source must be covered (STATUS_RANGE) and every page of the target empty (STATUS_EXISTS).
+ * Rights are cut to what the source has. Bounded steps: *done pages are finished when STATUS_RESTART is returned. On a failing status nothing
+ * of this call stays. */
+must_check enum status space_mem_delegate(struct space_mem *from, u64 page, struct space_mem *to, u64 target, u64 count, u32 rights, u64 *done);
+/* Take back everything derived from [page, page + count), and with self the range too; exact on partial ranges. Bounded steps:
+ * STATUS_RESTART means call again with the same arguments. On OK, *generation is what the caller must wait for (0: nothing). */
+must_check enum status space_mem_revoke(struct cpu *cpu, struct space_mem *s, u64 page, u64 count, bool self, u64 *generation);
+bool space_mem_lookup(struct space_mem *s, u64 page, u64 *frame, u32 *rights);   /* what is held: X may be more than what is entered */
+/* The space dies: bounded steps; children derived from it live on under its parents. STATUS_RESTART or OK. */
+must_check enum status space_mem_clear(struct cpu *cpu, struct space_mem *s, u64 *generation);

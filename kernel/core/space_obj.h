@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A capability space: selectors 0 .. SEL_COUNT - 1 to (object, permissions), each slot with its derivation node.
+ * Invariant: a slot's word is written under kern.derive_lock and read without; an object stays readable until the trap in which it was
+ * looked up has ended (epoch). Each slot holds one reference to its object. */
+#pragma once
+#include "abi/hypercall.h"
+#include "derive.h"
+#include "mem.h"
+#include "object.h"
+
+struct cap_slot {
+    atomic_u64 word;           /* object address (64-byte aligned) | permissions, 0: empty */
+    struct derive derive;      /* kind SPACE_OBJECT */
+    u64 selector;
+    struct space_obj *space;
+    u64 reserved[2];
+};
+static_assert(sizeof(struct cap_slot) == 64, "64 slots per page");
+
+#define OBJ_LEAF_SLOTS 64u
+
+struct space_obj {
+    struct quota *quota;
+    struct cap_slot **leaf;    /* SEL_COUNT / 64 pointers in one page; leaves are never unlinked before the space dies */
+};
+
+must_check enum status space_obj_init(struct space_obj *s, struct quota *q);
+/* The one lookup of the hot path: object if the slot holds type with all of perms. STATUS_CAP, STATUS_PERM. */
+must_check enum status space_obj_lookup(const struct space_obj *s, u64 selector, enum object_type type, u32 perms, struct object **out);
+bool space_obj_peek(const struct space_obj *s, u64 selector, u32 *type, u32 *perms);
+/* Make sure the selector's slot exists and is empty, so that a later insert cannot fail. STATUS_ARG, STATUS_EXISTS, STATUS_QUOTA, STATUS_MEMORY. */
+must_check enum status space_obj_reserve(struct space_obj *s, u64 selector);
+/* The first capability to a new object, all permissions; after space_obj_reserve. Takes over the caller's reference. */
+must_check enum status space_obj_insert(struct space_obj *s, u64 selector, struct object *o);
+must_check enum status space_obj_delegate(struct space_obj *from, u64 selector, struct space_obj *to, u64 target, u64 count, u32 perms, u64 *done);
+must_check enum status space_obj_revoke(struct cpu *cpu, struct space_obj *s, u64 selector, u64 count, bool self);   /* STATUS_RESTART as in space_mem */
+must_check enum status space_obj_clear(struct cpu *cpu, struct space_obj *s);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Deadlines of one CPU: blocked ECs sorted by deadline, and what the timer is armed for. This CPU only. */
+#pragma once
+#include "base.h"
+
+struct cpu;
+struct ec;
+
+struct timeouts {
+    struct ec *first;              /* ascending deadline, linked by timeout_next */
+    u64 armed;                     /* TSC the timer is set to, 0: not */
+};
+
+void timeout_add(struct cpu *cpu, struct ec *ec);
+void timeout_remove(struct cpu *cpu, struct ec *ec);
+void timeout_expire(struct cpu *cpu, u64 now);           /* wakes every EC whose deadline passed */
+void timeout_arm(struct cpu *cpu, u64 budget_end);       /* timer to the earlier of budget_end (0: none) and the first deadline */

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* TLB shootdown. Owns the request and done generations of every CPU and the list of ECs that wait for an acknowledgement.
+ * Invariant: generation g is complete when done >= g on every CPU it was requested from; only then frames and tables are released and the
+ * hypercall returns. Nobody spins: the requester's EC blocks, the last acknowledgement wakes it and its hypercall is executed again.
+ * Lock: generations none, they only grow; the list of waiters has one. Not handled: CPUs brought up during a shootdown (all are up). */
+#pragma once
+#include "abi/status.h"
+#include "atomic.h"
+
+struct cpu;
+struct ec;
+struct space_mem;
+
+struct tlb_cpu {
+    atomic_u64 requested;   /* newest generation asked of this CPU */
+    atomic_u64 done;        /* newest generation it has completed */
+};
+
+/* Ask every CPU that may hold translations of the space to drop them; this CPU does so at once. Returns the generation to wait for. */
+u64 tlb_request(struct cpu *cpu, struct space_mem *space);
+bool tlb_complete(u64 generation);
+/* OK if complete; else blocks ec (STATUS_BLOCKED) and its hypercall is executed again once complete. */
+must_check enum status tlb_wait(struct cpu *cpu, struct ec *ec, u64 generation);
+/* Called on every IPI and before every guest entry: invalidate if asked, acknowledge, wake. */
+void tlb_handle(struct cpu *cpu);

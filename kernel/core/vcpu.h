@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* vCPU: a passive object; vcpu_run makes the calling EC be it until the next neutral exit. Owns its state pages and the rules of
+ * abi/vcpu.h that are the same on both vendors. Invariant: only the EC in `runner` runs it, on its home CPU; `kick` is sticky until a run
+ * has returned KICKED. Lock: none but atomics: home CPU only, except kick. */
+#pragma once
+#include "abi/vcpu.h"
+#include "object.h"
+#include "virt.h"
+
+struct ec;
+struct pd;
+
+struct vcpu {
+    struct object object;
+    struct resume resume;          /* GPRs of the guest and how to enter it */
+    struct vcpu_state *state;      /* the two state pages; shared with the VMM: every word read once */
+    u64 state_page;                /* where they are mapped in the creating PD */
+    struct ec *runner;             /* the EC inside vcpu_run or NULL */
+    u32 id;                        /* in order of creation; for traces */
+    bool started;                  /* STARTUP was delivered */
+    atomic_u64 kick;
+    void *hw;                      /* VMCS or VMCB page */
+    u64 hw_phys;
+    u64 tag, tag_epoch;            /* VPID or ASID and the epoch it is from */
+    u64 inject, inject_insn_len;   /* event asked for at the next entry */
+    u32 windows;
+    u64 host_fpu_owner;            /* private to fpu handling */
+    void *fpu;                     /* FPU image, 64-byte aligned */
+    u64 xcr0;
+    u64 backend[24];               /* private to vmx.c or svm.c: values that live in no VMCS or VMCB field */
+};
+
+must_check enum status vcpu_create(struct cpu *cpu, struct pd *owner, u32 home, u64 state_page, struct vcpu **out);
+void vcpu_destroy(struct cpu *cpu, struct vcpu *v);
+/* STATUS_SWITCH: the EC is inside; STATUS_BUSY, STATUS_CPU, STATUS_FEATURE: nothing ran. */
+must_check enum status vcpu_run(struct cpu *cpu, struct ec *ec, struct vcpu *v);
+void vcpu_kick(struct cpu *cpu, struct vcpu *v);
+must_check enum status vcpu_fetch(struct cpu *cpu, struct vcpu *v, u32 groups);
+/* The EC inside a run is current: what to resume. May complete the run instead (kick) and return the EC's own registers. */
+struct resume *vcpu_resume(struct cpu *cpu, struct ec *ec);
+/* A trap out of the guest. Completes the run or goes on. */
+struct resume *vcpu_trap(struct cpu *cpu, u64 trap, u64 info);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A simulated CPU: its registers, its local APIC, its caches of translations, and the fiber that is its kernel stack.
+ * Only the CPU's own fiber changes it, except: apic.irr, nmi, start (other CPUs' IPIs and timers) and the masks in struct sim. */
+#pragma once
+#include "engine.h"
+#include "fiber.h"
+#include "translations.h"
+
+struct sim;
+
+enum cpu_state {
+    CPU_OFF,        /* never started, or INIT came: waits for SIPI */
+    CPU_KERNEL,     /* inside kern_boot or kern_trap */
+    CPU_USER,
+    CPU_GUEST,      /* the VMX or SVM model has it */
+    CPU_IDLE,       /* halted, interrupts on */
+};
+
+/* Local APIC. Vectors are bits of 256-bit maps. */
+struct sim_apic {
+    u64 base;                  /* IA32_APIC_BASE: bit 11 enabled, bit 10 x2APIC, bit 8 BSP */
+    u64 irr[4], isr[4];
+    u32 tpr, ldr, dfr, spurious, esr, esr_shadow;
+    u32 lvt_timer, lvt_other[6];   /* thermal, performance, LINT0, LINT1, error, CMCI */
+    u64 icr;
+    u32 divide, initial_count;
+    u64 timer_start;           /* clock when the count began */
+    u64 deadline;              /* IA32_TSC_DEADLINE as written; 0: not armed */
+    u64 expires;               /* clock at which the timer fires; 0: not armed */
+    u64 held_until;            /* clock before which a pending interrupt is not seen (CHOICE_INTERRUPT) */
+};
+
+#define STORE_BUFFER_MAX 8u
+struct store_entry {
+    void *address;
+    u64 value;
+    u32 bytes;
+};
+
+struct sim_cpu {
+    struct sim *sim;
+    u32 id, apic_id;
+    enum cpu_state state;
+    struct fiber fiber;
+    void *kern_cpu;            /* mach_cpu_set; NULL: not yet */
+    struct resume *resume;     /* what the CPU was last told to run */
+    u32 start;                 /* SIPI vector | 0x100 once one has come */
+    bool nmi;                  /* pending */
+    bool in_nmi;
+
+    /* Registers. User segment bases stay 0. */
+    u64 cr0, cr2, cr3, cr4, xcr0, dr[8];
+    u64 efer, pat, star, lstar, cstar, fmask, fs_base, gs_base, kernel_gs, tsc_aux;
+    u64 sysenter_cs, sysenter_esp, sysenter_eip, feature_control, misc_enable, mtrr_def_type;
+    u8 fpu[512] aligned_to(64);   /* x87 and SSE registers as FXSAVE64 lays them out; engines load and store them here */
+
+    struct sim_apic apic;
+    struct tlb tlb;
+    u64 tsc_skew;              /* this CPU's TSC - the machine's clock */
+
+    /* Spinning: see sched.c. */
+    u64 turn_writes;           /* sim->writes at the last mach_relax */
+    bool turn_outside;         /* the turn looked at something that changes without a write: clock, device */
+
+    struct store_entry store[STORE_BUFFER_MAX];   /* oldest first */
+    u32 store_count;
+
+    void *virt;                /* private to the VMX or SVM model */
+    void *engine[2];           /* private to the user and guest engine */
+};
+
+/* What is on this CPU's clock. */
+u64 sim_tsc(const struct sim_cpu *cpu);
+/* Interrupts. pending: a vector above the processor priority waits and is not held back by choice. accept: IRR to ISR. */
+bool sim_irq_pending(struct sim_cpu *cpu);
+u32 sim_irq_accept(struct sim_cpu *cpu);
+/* Registers with their rules; false: #GP. */
+must_check bool sim_msr_read(struct sim_cpu *cpu, u32 msr, u64 *value);
+must_check bool sim_msr_write(struct sim_cpu *cpu, u32 msr, u64 value);
+struct mach_cpuid sim_cpuid(struct sim_cpu *cpu, u32 leaf, u32 subleaf);

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The simulated machine as the files of sim/ see it. One machine is current per thread (`sim_here`); mach_* and atomics act on its current CPU. */
+#pragma once
+#include <setjmp.h>
+#include <stdio.h>
+#include "cpu.h"
+#include "sim.h"
+#include "sim_mem.h"
+
+#define SIM_CPUS_MAX     64u
+#define SIM_TSC_KHZ      1000000ul   /* the clock counts nanoseconds */
+#define SIM_APIC_DIVIDER 10ul        /* clock ticks per APIC timer tick at divider 1: no mix-up of the two goes unseen */
+#define SIM_APIC_BASE    0xfee00000ul
+#define SIM_PHYS_BITS    40u         /* MAXPHYADDR */
+
+struct virt_model;
+
+/* What these CPUs have; set by sim_create, tests may change it before the first run. */
+struct sim_profile {
+    bool xsave, x2apic, tsc_deadline, nx, page_1g, smep;
+};
+
+struct sim {
+    struct sim_config config;
+    struct sim_profile profile;
+    const struct virt_model *virt;   /* NULL: neither VMX nor SVM */
+
+    /* Memory: one mapping: guard, RAM, guard, then a guarded stack per CPU. */
+    u8 *map, *ram;
+    u64 map_bytes, ram_bytes;
+    u8 *shadow;                      /* enum mem_state of each 64 bytes of RAM */
+    void *kern;                      /* mach_kern_set */
+    u64 boot_root, boot_info, boot_end;   /* physical: top-level table, multiboot2 structure, end of what firmware wrote below 1 MiB */
+
+    /* CPUs. The masks hold a bit per CPU. */
+    struct sim_cpu *cpu;
+    u32 cpu_count;
+    struct sim_cpu *current;
+    struct fiber main;               /* whoever called sim_run */
+    u64 steppable;                   /* CPUs that can step */
+    u64 spinning;                    /* CPUs asleep in mach_relax until somebody writes */
+
+    /* Time. */
+    u64 clock, timer_next;           /* timer_next: earliest expiry, ~0: none armed */
+    u64 steps_end;                   /* budget of this sim_run */
+    u64 writes;                      /* atomic writes that changed something */
+
+    struct sim_result result;
+    bool ended, in_run;
+    char message[256];
+
+    /* Unit tests. */
+    bool unit;
+    u64 fail_in;
+    void (*hook)(void *arg);
+    void *hook_arg;
+    bool in_hook;
+    jmp_buf *expected;               /* sim_unit_expect_panic */
+    u64 relaxes;                     /* in a row without a write */
+
+    /* What the tsan build counts. */
+    u64 plain_reads, plain_writes;
+};
+
+extern _Thread_local struct sim *sim_here;
+
+/* ---- Steps: sched.c ---- */
+void sim_step(struct sim_cpu *cpu);                    /* a schedule point of the CPU that is stepping */
+void sim_yield(struct sim_cpu *cpu);                   /* the same, but by default the others go first */
+void sim_wait(struct sim_cpu *cpu);                    /* this CPU can do nothing: returns when its bit in steppable was set and it was chosen */
+void sim_wrote(struct sim *s);                         /* memory changed: wakes spinning CPUs */
+void sim_time(struct sim_cpu *cpu, u64 ticks);         /* the CPU spent time: an engine's slice */
+void sim_wake(struct sim_cpu *cpu);                    /* it can step again */
+
+/* ---- Ends ---- */
+void sim_end(struct sim *s, enum sim_end end, const char *format, ...) __attribute__((noreturn, format(printf, 3, 4)));
+/* A rule of the architecture or of a checker was broken by the kernel: say which, with the manual's section where there is one. */
+#define sim_finding(...) sim_end(sim_here, SIM_FINDING, __VA_ARGS__)
+
+/* ---- Events: hash.c ---- */
+enum hash_event { HASH_TRAP = 1, HASH_RESUME, HASH_IPI, HASH_CONSOLE, HASH_SHUTDOWN };
+void sim_hash(struct sim *s, u64 word);
+void sim_hash_event(struct sim *s, enum hash_event event, u64 a, u64 b, u64 c, u64 d);
+
+/* The current CPU; the machine's own functions use it where no CPU is passed. */
+static inline struct sim_cpu *sim_this(void)
+{
+    return sim_here->current;
+}

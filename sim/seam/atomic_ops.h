@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Nothing inline in the process: see sim/. */
+#pragma once

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The unit test binary: runs every registered group, or those whose name contains argv[1], in alphabetical order.
+ * CMOCKA_MESSAGE_OUTPUT and CMOCKA_XML_FILE say where the results go (tests/run_unit). Exit status: failed tests, at most 1. */
+#include "unit.h"
+#include <stdio.h>
+#include <string.h>
+
+static struct unit_group *groups;
+
+void unit_register(struct unit_group *group)
+{
+    struct unit_group **at = &groups;
+    while (*at && strcmp((*at)->name, group->name) < 0)
+        at = &(*at)->next;
+    group->next = *at;
+    *at = group;
+}
+
+int main(int argc, char **argv)
+{
+    int failed = 0;
+    for (struct unit_group *g = groups; g; g = g->next)
+        if (argc < 2 || strstr(g->name, argv[1]))
+            failed += _cmocka_run_group_tests(g->name, g->tests, g->count, NULL, NULL);
+    return failed != 0;
+}

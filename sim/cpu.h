@@ -27,6 +27,7 @@ struct sim_apic {
     u64 timer_start;           /* clock when the count began */
     u64 deadline;              /* IA32_TSC_DEADLINE as written; 0: not armed */
     u64 expires;               /* clock at which the timer fires; 0: not armed */
+    bool counted;              /* the one-shot count has expired */
     u64 held_until;            /* clock before which a pending interrupt is not seen (CHOICE_INTERRUPT) */
 };
 

@@ -6,6 +6,7 @@
 #include "cpu.h"
 #include "sim.h"
 #include "sim_mem.h"
+#include "upcall.h"
 
 #define SIM_CPUS_MAX     64u
 #define SIM_TSC_KHZ      1000000ul   /* the clock counts nanoseconds */
@@ -24,13 +25,15 @@ struct sim {
     struct sim_config config;
     struct sim_profile profile;
     const struct virt_model *virt;   /* NULL: neither VMX nor SVM */
+    struct sim_upcall upcall;        /* the linked kernel, or a test's own */
 
     /* Memory: one mapping: guard, RAM, guard, then a guarded stack per CPU. */
     u8 *map, *ram;
     u64 map_bytes, ram_bytes;
     u8 *shadow;                      /* enum mem_state of each 64 bytes of RAM */
+    u8 *tables;                      /* bitmap of pages that a walker has read as page tables */
     void *kern;                      /* mach_kern_set */
-    u64 boot_root, boot_info, boot_end;   /* physical: top-level table, multiboot2 structure, end of what firmware wrote below 1 MiB */
+    u64 boot_root, boot_info;        /* physical: top-level table, multiboot2 structure */
 
     /* CPUs. The masks hold a bit per CPU. */
     struct sim_cpu *cpu;
@@ -47,6 +50,10 @@ struct sim {
 
     struct sim_result result;
     bool ended, in_run;
+    bool booted;                  /* the boot CPU was started */
+    bool stopped;                    /* sim_stop */
+    bool shutdown;                   /* mach_shutdown: ends at the next resume */
+    bool stuck;                      /* nobody can step, and somebody spins */
     char message[256];
 
     /* Unit tests. */
@@ -71,6 +78,7 @@ void sim_wait(struct sim_cpu *cpu);                    /* this CPU can do nothin
 void sim_wrote(struct sim *s);                         /* memory changed: wakes spinning CPUs */
 void sim_time(struct sim_cpu *cpu, u64 ticks);         /* the CPU spent time: an engine's slice */
 void sim_wake(struct sim_cpu *cpu);                    /* it can step again */
+void sim_pass(struct sim_cpu *cpu);                    /* the CPU waits for time alone: some passes, never beyond a timer */
 
 /* ---- Ends ---- */
 void sim_end(struct sim *s, enum sim_end end, const char *format, ...) __attribute__((noreturn, format(printf, 3, 4)));

@@ -11,8 +11,8 @@ enum tlb_kind { TLB_EMPTY, TLB_HOST, TLB_EPT, TLB_NPT };
 
 struct tlb_entry {
     enum tlb_kind kind;
-    u32 tag;             /* NPT: ASID. EPT: 0, entries belong to the EPTP */
-    u64 root;            /* CR3, EPTP or nCR3 the walk began at */
+    u32 tag;             /* NPT: ASID. EPT and host: 0 */
+    u64 root;            /* physical address of the top table the walk began at */
     u64 page, frame;     /* 4 KiB page numbers */
     u32 rights;          /* RIGHT_* of the whole walk */
     u32 level;           /* 0: 4 KiB, 1: 2 MiB, 2: 1 GiB leaf */
@@ -24,3 +24,16 @@ struct tlb {
     struct tlb_entry way[TLB_SETS][TLB_WAYS];
     u32 next[TLB_SETS];  /* which way is replaced next */
 };
+
+struct sim;
+struct sim_cpu;
+
+/* Remember what a walk found; replaces an entry for the same page and tag. */
+void translations_add(struct sim_cpu *cpu, const struct tlb_entry *e);
+/* A cached entry that the chooser wants instead of the walk's result `fresh` (kind EMPTY: the walk faults), or NULL. Asks only if one differs. */
+const struct tlb_entry *translations_choose(struct sim_cpu *cpu, const struct tlb_entry *key, const struct tlb_entry *fresh);
+/* Drop entries of one page (and all that came from the same large leaf). host: global ones too. */
+void translations_drop_page(struct sim_cpu *cpu, enum tlb_kind kind, u64 page);
+void translations_drop_host(struct sim_cpu *cpu, bool globals);
+/* Memory was freed: a finding if a CPU may still translate to it, or walk through it, under the host tables that are loaded. */
+void translations_freed(struct sim *s, u64 phys, u64 bytes);

@@ -39,6 +39,10 @@ struct virt_model {
 };
 extern const struct virt_model sim_vmx, sim_svm;   /* sim/vmx.c, sim/svm.c */
 
+/* The check that the last entry of this CPU failed, VCPU_CHECK(letter, number); 0: it entered. For reports. */
+u32 sim_virt_last_check(struct sim_cpu *cpu);
+u32 sim_svm_last_check(struct sim_cpu *cpu);
+
 /* ---- What the machine offers the models ---- */
 
 /* Run the guest engine for one slice: accounts its steps to clock and hash, and after EVENT_SLICE lets other CPUs step. Returns with an

@@ -161,7 +161,7 @@ static u32 check_address_space(const struct vmx_check *k)
 {
     const bool wide = k->exit & VMX_EXIT_HOST64;
     const u64 cr4 = vmx_get(k, VMCS_HOST_CR4), rip = vmx_get(k, VMCS_HOST_RIP);
-    if (wide != vmx_host_long_mode(k->cpu))
+    if (wide != !!(k->cpu->efer & EFER_LMA))
         return H(16);
     if (!wide && (k->entry & VMX_ENTRY_IA32E))
         return H(17);

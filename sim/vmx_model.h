@@ -4,17 +4,13 @@
  * A VMCS is a region in RAM, of which only the revision word is read, and the model's own store of its fields, found by the region's physical
  * address: software may not rely on any layout (Intel SDM 3C 24.2). A field that was written survives VMCLEAR, as it does on hardware. */
 #pragma once
-#include "abi/vcpu.h"
 #include "arch/vmx.h"
 #include "arch/x86.h"
-#include "engine.h"
-
-struct sim_cpu;
+#include "virt_model.h"
 
 /* Where a VMCS keeps a field: width, type and the low six bits of the index. */
 #define VMX_SLOTS       1024u
 #define VMX_SLOT(field) (((u32)(field) >> 13 & 3) << 8 | ((u32)(field) >> 10 & 3) << 6 | ((u32)(field) >> 1 & 0x3f))
-#define VMX_NONE        (~0ul)   /* no current VMCS */
 
 struct vmcs {
     struct vmcs *next;
@@ -49,10 +45,34 @@ struct vmx_cpu {
     u64 feature_control;
     u32 last_check;           /* VCPU_CHECK of the last failed entry, 0: it entered */
     bool mov_ss;              /* blocking by MOV SS in root operation; only tests set it */
-    bool in_guest;
-    bool pending_mtf;
+    u64 debugctl;             /* IA32_DEBUGCTL of the guest */
+    u32 software_length;      /* of an injected software event: RIP was moved by it, for the return address */
     struct sim_guest guest;
+    struct vmx_machine *machine;
 };
+
+/* What an exit stores beside the guest's state. */
+struct vmx_exit {
+    u32 reason, event, error, length, insn_info;
+    u64 qualification, linear, physical;
+};
+
+bool vmx_field_exists(const struct vmx_profile *p, u32 field);
+u64 vmx_read(struct sim_cpu *cpu, u32 field);
+void vmx_write(struct sim_cpu *cpu, u32 field, u64 value);
+u64 vmx_enter(struct sim_cpu *cpu, struct resume *resume, u64 *info);
+struct mach_vmx_host vmx_host(struct sim_cpu *cpu);
+/* Loading and storing the guest: vmx_state.c. */
+void vmx_load_guest(struct sim_cpu *cpu, struct vmcs *v, const struct resume *resume);
+void vmx_store_guest(struct sim_cpu *cpu, struct vmcs *v, struct resume *resume);
+void vmx_load_host(struct sim_cpu *cpu, const struct vmcs *v);
+/* MSR areas: vmx_msr_list.c. 0, or the 1-based entry that failed; *check then names why. */
+u32 vmx_list_load(struct sim_cpu *cpu, u64 address, u64 count, bool host, u32 *check);
+void vmx_list_store(struct sim_cpu *cpu, u64 address, u64 count);
+/* Run until an exit: vmx_run.c, vmx_event.c. */
+void vmx_run(struct sim_cpu *cpu, struct vmcs *v, struct vmx_exit *exit);
+bool vmx_cr_exits(struct sim_cpu *cpu, struct vmcs *v, struct engine_event *e, struct vmx_exit *x);
+bool vmx_event_exits(struct sim_cpu *cpu, struct vmcs *v, struct engine_event *e, struct vmx_exit *x);
 
 static inline u64 vmcs_get(const struct vmcs *v, u32 field)
 {
@@ -82,7 +102,7 @@ u32 vmx_check_host(const struct vmx_check *k);       /* H */
 u32 vmx_check_guest(const struct vmx_check *k);      /* G */
 u32 vmx_check_segments(const struct vmx_check *k);   /* S */
 u32 vmx_check_state(struct vmx_check *k);            /* R, A */
-u32 vmx_check_list_entry(struct sim_cpu *cpu, u32 index, u64 word, u64 value, bool load);   /* M02 to M06, of one entry */
+u32 vmx_check_eptp(const struct vmx_check *k, u64 eptp);   /* C25 to C29; INVEPT asks too */
 
 static inline u64 vmx_get(const struct vmx_check *k, u32 field)
 {
@@ -97,3 +117,12 @@ static inline bool vmx_bad_address(const struct vmx_check *k, u64 address, u64 a
     return (address & (alignment - 1)) || (address & k->phys_mask);
 }
 bool vmx_pat_valid(u64 pat);
+static inline u64 vmx_ram_read(struct sim_cpu *cpu, u64 phys, u32 bytes)
+{
+    u64 value = 0;
+    return sim_phys_read(cpu->sim, phys, &value, bytes) ? value : ~0ul;   /* no RAM: the bus floats */
+}
+static inline struct vmx_cpu *vmx_of(struct sim_cpu *cpu)
+{
+    return cpu->virt;
+}

@@ -4,6 +4,7 @@ The layout is kernel/include/abi/bundle.h; ELF files are checked here so that a 
 """
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -52,8 +53,9 @@ def _pad(data: bytes) -> bytes:
     return data + bytes(-len(data) % PAGE)
 
 
-def build(manifest: Manifest, user: Path = BUILD / "user") -> bytes:
-    """The bundle's bytes. Files: root first, then each program and guest image once."""
+def build(manifest: Manifest, user: Path | None = None) -> bytes:
+    """The bundle's bytes. Files: root first, then each program and guest image once. user: where they are (ORRERY_USER, build/user)."""
+    user = user or Path(os.environ.get("ORRERY_USER", BUILD / "user"))
     files: dict[str, bytes] = {}
 
     def add(name: str, path: Path, what: str, elf: bool) -> int:

@@ -30,6 +30,7 @@ struct cpu {
     struct vcpu *vcpu;             /* the vCPU whose hardware state is on this CPU */
     void *fpu_owner;               /* whose FPU state the registers hold: an EC or a vCPU, see fpu.h */
     bool fpu_on;                   /* CR0.TS clear */
+    u64 xcr0;                      /* what fpu.c set; 0: no XSAVE */
     bool x2apic, tsc_deadline;     /* what the local APIC is and its timer can: apic.c */
     struct trace_ring *trace;      /* NULL: off */
 

@@ -6,6 +6,7 @@
 #include "boot_info.h"
 #include "lock.h"
 #include "mem.h"
+#include "range.h"
 #include "virt.h"
 
 #define CPU_MAX 64u
@@ -16,6 +17,7 @@ struct ec;
 
 struct kern {
     struct boot_info boot;              /* what firmware and boot loader said */
+    struct ranges user;                 /* memory that goes to root */
     struct mem *mem;
     struct quota quota;                 /* what the kernel itself uses and what root was given */
     const struct virt_ops *virt;        /* NULL: no VMX, no SVM */
@@ -23,6 +25,8 @@ struct kern {
     struct mach_clock clock;
     u32 cpu_count;
     u32 vcpu_capabilities;
+    u32 host_leaf_level;                /* largest page of host tables on this machine */
+    u64 boot_deadline;                  /* boot CPU only: it waits for the others until then; 0: root has been started */
     struct cpu *cpu[CPU_MAX];
 
     /* Any CPU. */

@@ -19,11 +19,14 @@ struct mem;   /* the allocator: in kernel memory, made by mem_init */
 
 /* Bytes a request is charged: its size class. */
 u64 mem_charge(u64 bytes);
-/* Make an allocator over physical memory [start, start + bytes) (page-aligned, in the direct map). Its own tables lie inside. */
+/* Make an allocator over physical memory [start, start + bytes) (page-aligned, in the direct map). Its own tables lie inside.
+ * NULL: too small to hold anything but the tables. */
 struct mem *mem_init(u64 start, u64 bytes);
 /* Zeroed memory. STATUS_QUOTA, STATUS_MEMORY; *out untouched on failure. */
 must_check enum status mem_alloc(struct mem *m, struct quota *q, u64 bytes, void **out);
 void mem_free(struct mem *m, struct quota *q, void *p, u64 bytes);   /* bytes as asked for */
 u64 mem_free_bytes(struct mem *m);
+/* Charge live memory to another quota, whatever its limit: for memory that outlives its owner by an epoch. */
+void mem_recharge(struct quota *from, struct quota *to, u64 bytes);
 /* Move bytes of limit from one quota to another: STATUS_QUOTA if not that much is unused. */
 must_check enum status quota_transfer(struct quota *from, struct quota *to, u64 bytes);

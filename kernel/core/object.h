@@ -19,8 +19,9 @@ struct object {
     struct epoch_item release;
 };
 
-void object_init(struct object *o, enum object_type type, struct pd *pd, u32 cpu);   /* refs = 1 */
+void object_init(struct object *o, enum object_type type, struct pd *pd, u32 cpu);   /* refs = 1; takes a reference to pd (may be NULL) */
 void object_ref(struct object *o);
+/* At 0: after an epoch, on the home CPU (PD and SM: on any), x_destroy(cpu, x) once. It frees x and drops the reference to the PD. */
 void object_unref(struct cpu *cpu, struct object *o);
 
 /* Values of enum status that stay inside the kernel. */

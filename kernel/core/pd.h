@@ -16,5 +16,12 @@ struct pd {
 
 must_check enum status pd_create(struct cpu *cpu, struct pd *parent, u64 quota_bytes, u32 flags, struct pd **out);
 void pd_destroy(struct cpu *cpu, struct pd *pd);
+/* Memory for an object, charged to pd (NULL: to the kernel), and its end: gives the memory and the reference to object.pd back. */
+must_check enum status pd_alloc(struct pd *pd, u64 bytes, void **out);
+void pd_release(struct cpu *cpu, struct object *o, u64 bytes);
+struct quota *pd_quota(struct pd *pd);
+/* Frees memory at `page` of pd that the kernel has mapped there: takes the pages back from whoever has them. Bounded steps: STATUS_RESTART,
+ * or OK and the TLB generation after which the frames may be freed. Any other status: try again later. */
+must_check enum status pd_unmap(struct cpu *cpu, struct pd *pd, u64 page, const void *memory, u64 pages, u64 *generation);
 /* The guest space is made when first used. */
 must_check enum status pd_guest(struct pd *pd, struct space_mem **out);

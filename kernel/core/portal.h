@@ -9,7 +9,7 @@ struct portal {
     struct object object;
     struct ec *ec;                 /* handler; one reference */
     u64 ip;
-    u64 id;                        /* RDI at entry */
+    atomic_u64 id;                 /* RDI at entry; any CPU */
 };
 
 must_check enum status portal_create(struct cpu *cpu, struct pd *pd, struct ec *handler, u64 ip, u64 id, struct portal **out);

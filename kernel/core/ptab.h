@@ -1,23 +1,32 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Page tables of any format: map, unmap, protect and look up, one walk for host, EPT and NPT.
+/* Page tables of any format: map, unmap and look up, one walk for host, EPT and NPT.
  *
  * A word changes only by compare-and-swap, in an order in which every intermediate state is a legal translation: a table is filled before it
  * is linked, a large page is split into an equal table. A and D bits set meanwhile by a walker are kept. A change that takes a right
- * away, or changes a frame, says so: the caller owes a flush. Tables emptied by unmap are unlinked and deferred until
- * that flush is complete. Concurrency: several writers and walkers at once. */
+ * away, or changes a frame, says so: the caller owes a flush. Emptied tables are unlinked by ptab_reclaim and deferred until
+ * that flush is complete.
+ * Concurrency: any number of walkers, and writers of different pages, at once. ptab_reclaim and ptab_destroy exclude other writers: the
+ * spaces call all of this under kern.derive_lock. */
 #pragma once
+#include "abi/hypercall.h"
 #include "abi/status.h"
+#include "epoch.h"
 #include "mem.h"
 
 struct cpu;
 
-/* One format: a const table per kind, in kernel/x86/ptab_format.c. Level 0 maps 4 KiB, 1: 2 MiB, 2: 1 GiB. */
+#define PTAB_LEVELS  4u
+#define PTAB_ENTRIES 512u
+#define PTAB_SPAN(level) (1ul << 9 * (level))   /* pages one entry of a level covers */
+
+/* One format: a const table per kind, in kernel/x86/ptab_format.c. Level 0 maps 4 KiB, 1: 2 MiB, 2: 1 GiB. An absent entry is 0. */
 struct ptab_format {
     const char *name;
     u32 levels;                          /* 4 */
     u32 leaf_level_max;                  /* largest page size: 0, 1 or 2; the machine may allow less */
     u64 address_bits;                    /* of what is translated: 47 for host (lower half), 48 nested */
-    u64 (*leaf)(u64 phys, u32 rights, u32 level);   /* rights: RIGHT_*; W and X together become W */
+    u32 machine_first;                   /* top-level entries from here on are the machine's own (mach_boot_root); 512: none */
+    u64 (*leaf)(u64 phys, u32 rights, u32 level);   /* rights: RIGHT_*, R among them; W and X together become W */
     u64 (*table)(u64 phys);
     bool (*is_present)(u64 word);
     bool (*is_leaf)(u64 word, u32 level);
@@ -34,18 +43,35 @@ struct ptab {
     u32 leaf_level_max;
 };
 
+/* An unlinked table on its way to the allocator. */
+struct ptab_dead {
+    struct epoch_item item;
+    struct ptab_dead *next;
+    void *table;
+};
+
 struct ptab_change {
-    bool flush;                          /* a present entry lost a right or changed its frame */
+    bool flush;                          /* a present entry lost a right or changed its frame, or a table was unlinked */
     struct ptab_dead *dead;              /* unlinked tables, for ptab_release */
 };
 
 must_check enum status ptab_init(struct ptab *p, const struct ptab_format *f, struct quota *q, u32 leaf_level_max);
-/* Map count pages from page number `page` to frames from `frame` on. Uses large pages where alignment allows. Nothing may be mapped there
- * (STATUS_EXISTS). On failure nothing is changed. Not bounded: callers pass at most 512 pages (any number of which form large pages) per step. */
-must_check enum status ptab_map(struct ptab *p, u64 page, u64 frame, u64 count, u32 rights);
-/* Remove what is mapped in [page, page + count); splits large pages at the edges: STATUS_QUOTA/MEMORY then, with nothing changed. */
-must_check enum status ptab_unmap(struct ptab *p, u64 page, u64 count, struct ptab_change *change);
+/* ptab_map, ptab_reserve and ptab_unmap are bounded: each does a first part of the count pages (count > 0), at most the rest of one table or one
+ * large page, and says how many in *done. Pages beyond address_bits: STATUS_ARG. A failing call changes nothing. */
+
+/* Map count pages from page number `page` to frames from `frame` on, in as large a page as alignment and *p allow. STATUS_EXISTS if something is
+ * mapped there. Missing tables: STATUS_QUOTA, STATUS_MEMORY. change->flush can only be set together with STATUS_EXISTS: another writer took
+ * part of the same pages meanwhile, which callers exclude. */
+must_check enum status ptab_map(struct ptab *p, u64 page, u64 frame, u64 count, u32 rights, struct ptab_change *change, u64 *done);
+/* The same without the last step: link the tables that ptab_map will need, so that it cannot fail for lack of memory. */
+must_check enum status ptab_reserve(struct ptab *p, u64 page, u64 frame, u64 count, u64 *done);
+/* Remove what is mapped there. Splits a large page that reaches beyond the range: STATUS_QUOTA, STATUS_MEMORY; never without such a page. */
+must_check enum status ptab_unmap(struct ptab *p, u64 page, u64 count, struct ptab_change *change, u64 *done);
+/* See to it that no large page reaches across the lower edge of `page`. Translations stay as they are: no flush is owed. */
+must_check enum status ptab_split(struct ptab *p, u64 page);
+/* Unlink the tables on the way to `page` that have become empty. What cannot be unlinked for lack of memory stays, empty. */
+void ptab_reclaim(struct ptab *p, u64 page, struct ptab_change *change);
+void ptab_release(struct cpu *cpu, struct ptab *p, struct ptab_change *change, u64 tlb_generation);   /* defer the dead tables */
 /* Translate one page: true and the frame and rights if present. */
 bool ptab_lookup(const struct ptab *p, u64 page, u64 *frame, u32 *rights);
-void ptab_release(struct cpu *cpu, struct ptab *p, struct ptab_change *change, u64 tlb_generation);   /* defer the dead tables */
 void ptab_destroy(struct ptab *p);   /* nobody uses it any more: free every table */

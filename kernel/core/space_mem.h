@@ -15,8 +15,8 @@ struct mem_range {
     struct space_mem *space;
     u64 page, frame, count;
     u32 rights;
+    u32 height;                /* index: private to mem_index.c */
     struct mem_range *child[2];   /* index: a balanced tree by page, private to mem_index.c */
-    u64 balance;
 };
 
 struct space_mem {
@@ -29,16 +29,22 @@ struct space_mem {
     atomic_u64 cpus;           /* CPUs that may hold translations of it */
 };
 
+/* Takes no lock: the space is not known yet. */
 must_check enum status space_mem_init(struct space_mem *s, const struct ptab_format *f, struct quota *q, u32 leaf_level_max, u64 page_end);
-/* An original range: at boot, for root. */
+/* An original range: at boot, for root; UTCB and state pages. Not bounded by steps. STATUS_ARG, STATUS_EXISTS, STATUS_QUOTA, STATUS_MEMORY:
+ * nothing is mapped then, tables made on the way may stay, empty. */
 must_check enum status space_mem_insert(struct space_mem *s, u64 page, u64 frame, u64 count, u32 rights);
-/* Delegate count pages; every page of the source must be covered (STATUS_RANGE) and every page of the target empty (STATUS_EXISTS).
- * Rights are cut to what the source has. Bounded steps: *done pages are finished when STATUS_RESTART is returned. On a failing status nothing
- * of this call stays. */
+/* Delegate count pages; every page of the source must be covered by a range that holds R (STATUS_RANGE) and every page of the target empty
+ * (STATUS_EXISTS). Rights must include R, as no format can map a page without (STATUS_ARG), and are cut to what the source has. Bounded steps:
+ * *done pages are finished when STATUS_RESTART is returned: go on with the rest.
+ * All checks and allocations come first: on a failing status nothing of this call stays but empty tables, unless another CPU changed
+ * one of the two ranges meanwhile: then *done pages were finished. */
 must_check enum status space_mem_delegate(struct space_mem *from, u64 page, struct space_mem *to, u64 target, u64 count, u32 rights, u64 *done);
 /* Take back everything derived from [page, page + count), and with self the range too; exact on partial ranges. Bounded steps:
- * STATUS_RESTART means call again with the same arguments. On OK, *generation is what the caller must wait for (0: nothing). */
+ * STATUS_RESTART means call again with the same arguments. On OK, *generation is what the caller must wait for (0: nothing).
+ * What reaches over an edge is split first, charged to whoever holds it: STATUS_QUOTA or STATUS_MEMORY then, and no right was taken. A
+ * revoke whose edges are those of earlier delegations needs no split and cannot fail: nobody can hinder it by using up its quota. */
 must_check enum status space_mem_revoke(struct cpu *cpu, struct space_mem *s, u64 page, u64 count, bool self, u64 *generation);
 bool space_mem_lookup(struct space_mem *s, u64 page, u64 *frame, u32 *rights);   /* what is held: X may be more than what is entered */
-/* The space dies: bounded steps; children derived from it live on under its parents. STATUS_RESTART or OK. */
+/* The space dies: bounded steps; what was derived from it lives on under its parents. STATUS_RESTART or OK; then its tables map nothing. */
 must_check enum status space_mem_clear(struct cpu *cpu, struct space_mem *s, u64 *generation);

@@ -13,7 +13,6 @@ struct cap_slot {
     struct derive derive;      /* kind SPACE_OBJECT */
     u64 selector;
     struct space_obj *space;
-    u64 reserved[2];
 };
 static_assert(sizeof(struct cap_slot) == 64, "64 slots per page");
 
@@ -21,17 +20,26 @@ static_assert(sizeof(struct cap_slot) == 64, "64 slots per page");
 
 struct space_obj {
     struct quota *quota;
-    struct cap_slot **leaf;    /* SEL_COUNT / 64 pointers in one page; leaves are never unlinked before the space dies */
+    atomic_u64 *leaf;          /* SEL_COUNT / 64 addresses of struct cap_slot [64] in one page; never unlinked before the space dies */
 };
 
 must_check enum status space_obj_init(struct space_obj *s, struct quota *q);
 /* The one lookup of the hot path: object if the slot holds type with all of perms. STATUS_CAP, STATUS_PERM. */
 must_check enum status space_obj_lookup(const struct space_obj *s, u64 selector, enum object_type type, u32 perms, struct object **out);
+/* What a selector holds: false if nothing. */
 bool space_obj_peek(const struct space_obj *s, u64 selector, u32 *type, u32 *perms);
 /* Make sure the selector's slot exists and is empty, so that a later insert cannot fail. STATUS_ARG, STATUS_EXISTS, STATUS_QUOTA, STATUS_MEMORY. */
 must_check enum status space_obj_reserve(struct space_obj *s, u64 selector);
 /* The first capability to a new object, all permissions; after space_obj_reserve. Takes over the caller's reference. */
 must_check enum status space_obj_insert(struct space_obj *s, u64 selector, struct object *o);
+/* Copy count capabilities with at most perms. Every source slot must hold one (STATUS_RANGE), every target slot be empty (STATUS_EXISTS).
+ * All checks and allocations come first: a failing call leaves nothing, but for target slots that somebody filled meanwhile. Bounded steps:
+ * with STATUS_RESTART *done of them are finished; go on with the rest. */
 must_check enum status space_obj_delegate(struct space_obj *from, u64 selector, struct space_obj *to, u64 target, u64 count, u32 perms, u64 *done);
-must_check enum status space_obj_revoke(struct cpu *cpu, struct space_obj *s, u64 selector, u64 count, bool self);   /* STATUS_RESTART as in space_mem */
+/* Take back everything derived from the slots, and with self the slots too. STATUS_ARG, or bounded steps: STATUS_RESTART means call again
+ * with the same arguments. */
+must_check enum status space_obj_revoke(struct cpu *cpu, struct space_obj *s, u64 selector, u64 count, bool self);
+/* The space dies: empty it. What was derived from it lives on under its parents.
+ * STATUS_RESTART or OK. */
 must_check enum status space_obj_clear(struct cpu *cpu, struct space_obj *s);
+void space_obj_destroy(struct space_obj *s);   /* after init, or when clear is done and no CPU looks any more: frees the leaves */

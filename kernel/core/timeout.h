@@ -11,7 +11,7 @@ struct timeouts {
     u64 armed;                     /* TSC the timer is set to, 0: not */
 };
 
-void timeout_add(struct cpu *cpu, struct ec *ec);
-void timeout_remove(struct cpu *cpu, struct ec *ec);
+void timeout_add(struct cpu *cpu, struct ec *ec);        /* ec.deadline != 0 */
+void timeout_remove(struct cpu *cpu, struct ec *ec);     /* clears ec.deadline; nothing if it is 0 */
 void timeout_expire(struct cpu *cpu, u64 now);           /* wakes every EC whose deadline passed */
 void timeout_arm(struct cpu *cpu, u64 budget_end);       /* timer to the earlier of budget_end (0: none) and the first deadline */

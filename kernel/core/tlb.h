@@ -14,7 +14,18 @@ struct space_mem;
 struct tlb_cpu {
     atomic_u64 requested;   /* newest generation asked of this CPU */
     atomic_u64 done;        /* newest generation it has completed */
+    atomic_u64 kinds;       /* TLB_*: what the requests not yet done are about */
 };
+
+#define TLB_HOST  0x1u      /* translations of a host space */
+#define TLB_GUEST 0x2u      /* nested translations */
+
+/* CPUs to be asked for several changes at once. */
+struct tlb_batch {
+    u64 host, guest;        /* bitmaps of CPUs */
+};
+void tlb_batch_add(struct tlb_batch *b, struct space_mem *space);
+u64 tlb_batch_request(struct cpu *cpu, const struct tlb_batch *b);   /* as tlb_request; 0 if nobody holds anything */
 
 /* Ask every CPU that may hold translations of the space to drop them; this CPU does so at once. Returns the generation to wait for. */
 u64 tlb_request(struct cpu *cpu, struct space_mem *space);
@@ -23,3 +34,5 @@ bool tlb_complete(u64 generation);
 must_check enum status tlb_wait(struct cpu *cpu, struct ec *ec, u64 generation);
 /* Called on every IPI and before every guest entry: invalidate if asked, acknowledge, wake. */
 void tlb_handle(struct cpu *cpu);
+/* Load a host space (NULL: the machine's own tables) on this CPU: from here on it may hold translations of it, and none of the last one. */
+void tlb_load(struct cpu *cpu, struct space_mem *space);

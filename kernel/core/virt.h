@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What vcpu.c needs from VMX or SVM: one const table of functions each, in kernel/x86/vmx.c and svm.c.
- * Each function runs on the vCPU's CPU. None waits, none trusts the state page: load copies each value once. */
+ * Each function runs on the vCPU's CPU, but create. None waits, none reads the state page: load takes a private copy. */
 #pragma once
 #include "abi/status.h"
 #include "abi/vcpu.h"
@@ -10,13 +10,19 @@
 struct cpu;
 struct vcpu;
 
+#define VIRT_MSRS 6u           /* STAR LSTAR CSTAR FMASK KERNEL_GS TSC_AUX, in the order of struct vcpu_state */
+
 struct virt_cpu {
-    u64 region;                /* physical: VMXON region or host save area */
+    u64 region;                /* physical: VMXON region or host save area; 0: not enabled on this CPU */
+    u64 maps;                  /* SVM, physical: I/O and MSR permission maps, all ones */
     u64 current;               /* VMX: physical address of the current VMCS, 0: none */
     u64 fixed[8];              /* capability values read once, meaning private to the backend */
+    u64 host_msr[VIRT_MSRS];   /* what the machine set up at boot */
+    bool has_tsc_aux;
+    bool tag_flush;            /* SVM: tags have wrapped, the next VMRUN flushes all */
     u32 tag_next;              /* next VPID or ASID */
-    u32 tag_limit;
-    u64 tag_epoch;             /* grows when tags wrap: older tags are stale */
+    u32 tag_limit;             /* greatest one; 0: no VPIDs */
+    u64 tag_epoch;             /* from 1; grows when tags wrap or all are to be dropped: older tags are stale */
 };
 
 /* What a trap out of a guest turned out to be. */
@@ -29,18 +35,24 @@ enum virt_exit {
 struct virt_ops {
     const char *name;
     u32 vendor;                                              /* as in struct vcpu_state */
+    u32 groups;                                              /* that it can transfer */
     const struct ptab_format *format;                        /* of guest memory */
+    u32 (*leaf_level_max)(void);                             /* largest page of guest memory on this machine */
     enum status (*cpu_enable)(struct cpu *cpu);              /* VMXON, EFER.SVME: once per CPU */
-    enum status (*create)(struct vcpu *v);                   /* allocate and set to the reset state */
+    enum status (*create)(struct vcpu *v);                   /* allocate; any CPU */
     void (*destroy)(struct vcpu *v);
-    u32 (*load)(struct vcpu *v, const struct vcpu_state *s, u32 groups);    /* 0, or VCPU_CHECK id of what a copy cannot express */
-    void (*store)(struct vcpu *v, struct vcpu_state *s, u32 groups);
+    void (*start)(struct cpu *cpu, struct vcpu *v);          /* first run: the reset state */
+    void (*load)(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups);    /* values that virt_check passed */
+    void (*store)(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups);
+    u32 (*open)(struct cpu *cpu, struct vcpu *v);            /* VCPU_WINDOW_* that are open as the guest stands */
     struct resume *(*enter)(struct cpu *cpu, struct vcpu *v);               /* last steps before entry: current VMCS, tag, root, windows */
     enum virt_exit (*exit)(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, struct vcpu_exit *exit);
-    u64 (*pending)(struct vcpu *v);                          /* the injected event if it was not delivered, else 0 */
+    u64 (*pending)(struct cpu *cpu, struct vcpu *v);         /* after exit: the event that was not delivered, else 0 */
     void (*flush)(struct cpu *cpu);                          /* drop all nested translations of this CPU */
 };
 extern const struct virt_ops virt_vmx, virt_svm;
 
 /* The backend of this machine or NULL; reads CPUID and MSRs only. */
 const struct virt_ops *virt_probe(void);
+/* What software can tell of values before they are loaded: 0, or the VCPU_CHECK id of the first that is illegal on either vendor. */
+u32 virt_check(const struct vcpu_state *s, u32 groups);

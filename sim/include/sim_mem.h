@@ -2,6 +2,7 @@
 /* Memory as the CPUs of a simulated machine see it: for engines, for the VMX and SVM models, for programs and tests.
  * Every translation is a walk over the kernel's real tables, or a cached one if the chooser says so; A and D bits are set. */
 #pragma once
+#include "abi/hypercall.h"   /* RIGHT_* */
 #include "sim.h"
 
 struct sim_cpu;

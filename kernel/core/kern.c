@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The three up-calls. kern_trap: what happened, then sched_resume. A hypercall that reschedules nothing takes the short way back. */
+#include "kern.h"
+#include "apic.h"
+#include "boot_cpus.h"
+#include "cpu.h"
+#include "ec.h"
+#include "hypercall.h"
+#include "ipc.h"
+#include "pd.h"
+#include "vcpu.h"
+
+#define VECTOR_PAGE_FAULT 14u
+#define FAULT_PRESENT     0x1u   /* page-fault error code (Intel SDM 3A 4.7) */
+#define FAULT_WRITE       0x2u
+#define FAULT_RESERVED    0x8u
+#define FAULT_FETCH       0x10u
+#define FAULT_KNOWN       0x1fu
+
+/* Rights were added and a translation from before was still cached: the fault has dropped it, the access may be tried again. */
+static bool fault_is_stale(struct ec *ec, u32 vector, u64 error)
+{
+    u64 frame;
+    u32 rights;
+    if (vector != VECTOR_PAGE_FAULT || error & FAULT_RESERVED || error & ~(u64)FAULT_KNOWN || !(error & FAULT_PRESENT))
+        return false;
+    const u64 address = mach_cr2_read();
+    if (address >= USER_END || !ptab_lookup(&ec->pd->memory.ptab, address >> PAGE_BITS, &frame, &rights))
+        return false;
+    const u32 wanted = error & FAULT_FETCH ? RIGHT_X : error & FAULT_WRITE ? RIGHT_W : RIGHT_R;
+    return rights & wanted;
+}
+
+static void interrupt(struct cpu *cpu, u32 vector)
+{
+    if (vector == VECTOR_SPURIOUS)
+        return;   /* no end of interrupt (Intel SDM 3A 10.9) */
+    apic_eoi(cpu);
+    /* Wake-ups first: an EC that was woken in time must not time out. */
+    sched_inbox(cpu);
+    if (vector == VECTOR_TIMER)
+        sched_tick(cpu);
+    if (unlikely(cpu->kern->boot_deadline) && cpu->id == 0)
+        boot_continue(cpu);
+}
+
+struct resume *kern_trap(void *arg, u64 trap, u64 info)
+{
+    struct cpu *const cpu = arg;
+    switch (TRAP_KIND(trap)) {
+    case TRAP_SYSCALL:
+        hypercall(cpu, cpu->current);
+        if (likely(!cpu->sched.wanted && !cpu->epoch.first))
+            return sched_enter(cpu);
+        break;
+    case TRAP_EXCEPTION:
+        if (!fault_is_stale(cpu->current, TRAP_VECTOR(trap), info))
+            ipc_exception(cpu, cpu->current, TRAP_VECTOR(trap), info);
+        break;
+    case TRAP_INTERRUPT:
+        interrupt(cpu, TRAP_VECTOR(trap));
+        break;
+    case TRAP_GUEST_EXIT:
+    case TRAP_GUEST_FAILED:
+        return vcpu_trap(cpu, trap, info);
+    default:
+        break;   /* TRAP_NONE: the window is closed */
+    }
+    return sched_resume(cpu);
+}
+
+void kern_nmi(void *arg, u32 vector)
+{
+    struct cpu *const cpu = arg;
+    atomic_or(&cpu->nmi, bit(vector & 63));
+}
+
+struct resume *kern_boot(u32 magic, u64 info)
+{
+    struct cpu *const cpu = magic == BOOT_MAGIC_AP ? boot_ap() : boot_bsp(magic, info);
+    cpu->sched.wanted = true;
+    return sched_resume(cpu);
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The kernel's allocator. Owns the pool: a struct page per page of it, in front of the pages themselves.
+ *
+ *   | struct mem | struct page [pages] | ... padding | usable pages ......................... |
+ *
+ * Free blocks are linked by page index in struct page, never through the free memory itself: freed memory is told to the checkers and
+ * nobody, not even the allocator, may touch it. Buddies are relative to the start of the pool.
+ * Lock: mem.lock for all but the quotas, which are atomics. Not handled: NUMA, defragmentation. */
+#include "mem.h"
+#include "machine.h"
+
+#define NONE    (~0u)
+#define CLASSES 10u
+
+/* Multiples of MEM_ALIGN, so that slots stay aligned; those between the powers of two waste little of a page. */
+static const u16 class_bytes[CLASSES] = { 64, 128, 192, 256, 384, 512, 768, 1024, 1344, 2048 };
+
+enum page_state {
+    PAGE_RESERVED,   /* the allocator's own tables */
+    PAGE_INSIDE,     /* not the first page of its block */
+    PAGE_FREE,       /* first page of a free block of 2^order pages */
+    PAGE_BLOCK,      /* first page of a live block of 2^order pages */
+    PAGE_SLOTS,      /* cut into slots of class `order` */
+};
+
+struct page {
+    u32 next, prev;   /* in a list of free blocks, or of pages with a free slot */
+    u64 slots;        /* PAGE_SLOTS: bitmap of free slots */
+    u8 state, order;
+    u16 used;         /* PAGE_SLOTS: live slots */
+    u32 reserved;
+};
+static_assert(sizeof(struct page) == 24, "0.6 % of the pool");
+
+struct mem {
+    /* Constant. */
+    u8 *base;
+    u32 pages;
+    /* lock. */
+    struct lock lock;
+    u64 free_bytes;
+    u32 free[MEM_ORDERS];    /* free blocks by order */
+    u32 slots[CLASSES];      /* pages with a free slot, by class */
+    struct page page[];
+};
+
+static u32 class_of(u64 bytes)
+{
+    u32 c = 0;
+    while (c < CLASSES && class_bytes[c] < bytes)
+        c++;
+    return c;
+}
+
+static u32 order_of(u64 bytes)
+{
+    u32 order = 0;
+    while (PAGE_SIZE << order < bytes)
+        order++;
+    return order;
+}
+
+u64 mem_charge(u64 bytes)
+{
+    if (bytes > MEM_BYTES_MAX)
+        return bytes;
+    const u32 c = class_of(bytes);
+    return c < CLASSES ? class_bytes[c] : PAGE_SIZE << order_of(bytes);
+}
+
+/* ---- Lists of pages ---- */
+
+static void list_push(struct mem *m, u32 *head, u32 i)
+{
+    m->page[i].prev = NONE;
+    m->page[i].next = *head;
+    if (*head != NONE)
+        m->page[*head].prev = i;
+    *head = i;
+}
+
+static void list_remove(struct mem *m, u32 *head, u32 i)
+{
+    const struct page *p = &m->page[i];
+    if (p->next != NONE)
+        m->page[p->next].prev = p->prev;
+    if (p->prev != NONE)
+        m->page[p->prev].next = p->next;
+    else
+        *head = p->next;
+}
+
+/* ---- Blocks of pages ---- */
+
+static void block_push(struct mem *m, u32 i, u32 order)
+{
+    m->page[i].state = PAGE_FREE;
+    m->page[i].order = (u8)order;
+    list_push(m, &m->free[order], i);
+}
+
+/* First page of a block of 2^order pages, or NONE. */
+static u32 block_take(struct mem *m, u32 order)
+{
+    u32 o = order;
+    while (o < MEM_ORDERS && m->free[o] == NONE)
+        o++;
+    if (o == MEM_ORDERS)
+        return NONE;
+    const u32 i = m->free[o];
+    list_remove(m, &m->free[o], i);
+    while (o > order) {
+        o--;
+        block_push(m, i + (1u << o), o);
+    }
+    m->page[i].state = PAGE_BLOCK;
+    m->page[i].order = (u8)order;
+    return i;
+}
+
+static void block_give(struct mem *m, u32 i, u32 order)
+{
+    for (; order < MEM_ORDERS - 1; order++) {
+        const u32 buddy = i ^ 1u << order;
+        if (buddy >= m->pages || m->page[buddy].state != PAGE_FREE || m->page[buddy].order != order)
+            break;
+        list_remove(m, &m->free[order], buddy);
+        m->page[max(i, buddy)].state = PAGE_INSIDE;
+        i = min(i, buddy);
+    }
+    block_push(m, i, order);
+}
+
+/* ---- Slots of a page ---- */
+
+static u8 *page_base(const struct mem *m, u32 i)
+{
+    return m->base + (u64)i * PAGE_SIZE;
+}
+
+static u32 slots_page(struct mem *m, u32 class)
+{
+    const u32 i = block_take(m, 0);
+    if (i == NONE)
+        return NONE;
+    struct page *p = &m->page[i];
+    p->state = PAGE_SLOTS;
+    p->order = (u8)class;
+    p->used = 0;
+    p->slots = ~0ul >> (64 - PAGE_SIZE / class_bytes[class]);
+    list_push(m, &m->slots[class], i);
+    return i;
+}
+
+static void *slot_take(struct mem *m, u32 class)
+{
+    const u32 i = m->slots[class] != NONE ? m->slots[class] : slots_page(m, class);
+    if (i == NONE)
+        return NULL;
+    struct page *p = &m->page[i];
+    const u32 slot = (u32)__builtin_ctzl(p->slots);
+    p->slots &= p->slots - 1;
+    p->used++;
+    if (!p->slots)
+        list_remove(m, &m->slots[class], i);
+    return page_base(m, i) + slot * class_bytes[class];
+}
+
+static void slot_give(struct mem *m, u32 i, const u8 *where)
+{
+    struct page *p = &m->page[i];
+    const u32 class = p->order, slot = (u32)(where - page_base(m, i)) / class_bytes[class];
+    if (p->slots & bit(slot) || where != page_base(m, i) + slot * class_bytes[class])
+        mach_panic("mem_free: slot is not live");
+    if (!p->slots)
+        list_push(m, &m->slots[class], i);
+    p->slots |= bit(slot);
+    if (--p->used)
+        return;
+    list_remove(m, &m->slots[class], i);
+    block_give(m, i, 0);
+}
+
+/* ---- Quotas ---- */
+
+static enum status quota_charge(struct quota *q, u64 bytes)
+{
+    u64 used = atomic_load(&q->used);
+    do {
+        const u64 limit = atomic_load(&q->limit);
+        if (used > limit || bytes > limit - used)
+            return STATUS_QUOTA;
+    } while (!atomic_cas(&q->used, &used, used + bytes));
+    /* A quota_transfer may have come and gone between our look at the limit and the swap, leaving `used` as it was: look again. */
+    if (likely(used + bytes <= atomic_load(&q->limit)))
+        return OK;
+    atomic_add(&q->used, -bytes);
+    return STATUS_QUOTA;
+}
+
+enum status quota_transfer(struct quota *from, struct quota *to, u64 bytes)
+{
+    const enum status s = quota_charge(from, bytes);
+    if (s != OK)
+        return s;
+    /* The limit first: the other way round somebody could use what is leaving. */
+    atomic_add(&from->limit, -bytes);
+    atomic_add(&from->used, -bytes);
+    atomic_add(&to->limit, bytes);
+    return OK;
+}
+
+void mem_recharge(struct quota *from, struct quota *to, u64 bytes)
+{
+    atomic_add(&to->used, mem_charge(bytes));
+    atomic_add(&from->used, -mem_charge(bytes));
+}
+
+/* ---- The allocator ---- */
+
+static void *take(struct mem *m, u64 bytes)
+{
+    const u32 class = class_of(bytes);
+    lock_take(&m->lock);
+    void *p;
+    if (class < CLASSES) {
+        p = slot_take(m, class);
+    } else {
+        const u32 i = block_take(m, order_of(bytes));
+        p = i == NONE ? NULL : page_base(m, i);
+    }
+    if (p)
+        m->free_bytes -= mem_charge(bytes);
+    lock_drop(&m->lock);
+    return p;
+}
+
+enum status mem_alloc(struct mem *m, struct quota *q, u64 bytes, void **out)
+{
+    if (bytes > MEM_BYTES_MAX)
+        return STATUS_MEMORY;
+    const u64 charge = mem_charge(bytes);
+    const enum status s = quota_charge(q, charge);
+    if (s != OK)
+        return s;
+    u8 *p = mach_fault(MACH_FAULT_ALLOC) ? NULL : take(m, bytes);
+    if (!p) {
+        atomic_add(&q->used, -charge);
+        return STATUS_MEMORY;
+    }
+    mach_mem_state(p, bytes, MEM_LIVE);
+    if (charge > bytes)
+        mach_mem_state(p + bytes, charge - bytes, MEM_REDZONE);
+    mach_zero(p, bytes);
+    *out = p;
+    return OK;
+}
+
+void mem_free(struct mem *m, struct quota *q, void *p, u64 bytes)
+{
+    const u64 charge = mem_charge(bytes);
+    const u64 i = (u64)((u8 *)p - m->base) >> PAGE_BITS;
+    if (i >= m->pages)
+        mach_panic("mem_free: not in the pool");
+    lock_take(&m->lock);
+    mach_mem_state(p, charge, MEM_FREE);   /* behind a locked operation: no store to it is on its way any more */
+    const struct page *page = &m->page[i];
+    if (page->state == PAGE_SLOTS && class_of(bytes) == page->order)
+        slot_give(m, (u32)i, p);
+    else if (page->state == PAGE_BLOCK && p == page_base(m, (u32)i) && charge == PAGE_SIZE << page->order)
+        block_give(m, (u32)i, page->order);
+    else
+        mach_panic("mem_free: block is not live or of another size");
+    m->free_bytes += charge;
+    lock_drop(&m->lock);
+    atomic_add(&q->used, -charge);
+}
+
+u64 mem_free_bytes(struct mem *m)
+{
+    lock_take(&m->lock);
+    const u64 bytes = m->free_bytes;
+    lock_drop(&m->lock);
+    return bytes;
+}
+
+struct mem *mem_init(u64 start, u64 bytes)
+{
+    const u64 pages = min(bytes >> PAGE_BITS, (u64)NONE - 1);
+    const u64 own = align_up(sizeof(struct mem) + pages * sizeof(struct page), PAGE_SIZE) >> PAGE_BITS;
+    if (own >= pages)
+        return NULL;
+    struct mem *m = mach_phys_to_virt(start);
+    mach_mem_state(m, own << PAGE_BITS, MEM_LIVE);
+    mach_zero(m, own << PAGE_BITS);
+    m->base = (u8 *)m;
+    m->pages = (u32)pages;
+    m->free_bytes = (pages - own) << PAGE_BITS;
+    for (u32 o = 0; o < MEM_ORDERS; o++)
+        m->free[o] = NONE;
+    for (u32 c = 0; c < CLASSES; c++)
+        m->slots[c] = NONE;
+    for (u64 i = own; i < pages; i++)
+        m->page[i].state = PAGE_INSIDE;
+    for (u64 i = own; i < pages;) {
+        u32 order = min((u32)__builtin_ctzl(i), MEM_ORDERS - 1);
+        while (i + (1ul << order) > pages)
+            order--;
+        block_push(m, (u32)i, order);
+        i += 1ul << order;
+    }
+    mach_mem_state(m->base + (own << PAGE_BITS), (pages - own) << PAGE_BITS, MEM_FREE);
+    return m;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The ranges of one memory space by page: an AVL tree over mem_range.child and mem_range.height.
+ * Invariant: ranges do not overlap; heights of siblings differ by at most one. Lock: kern.derive_lock. */
+#pragma once
+#include "base.h"
+
+struct mem_range;
+
+void mem_index_insert(struct mem_range **root, struct mem_range *r);
+void mem_index_remove(struct mem_range **root, struct mem_range *r);
+struct mem_range *mem_index_find(struct mem_range *root, u64 page);   /* the range that covers page or NULL */
+struct mem_range *mem_index_from(struct mem_range *root, u64 page);   /* the lowest range that ends beyond page or NULL */

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Protection domains: created in one go, released in steps.
+ * Invariant: a PD is released after every object charged to it, as each holds a reference; then nothing is charged to its quota any more
+ * and the whole limit goes back to the parent.
+ * Release: capabilities, host memory, guest memory (each bounded, again at the next epoch), TLB generation, tables, memory. */
+#include "pd.h"
+#include "cpu.h"
+
+struct quota *pd_quota(struct pd *pd)
+{
+    return pd ? &pd->quota : &kern()->quota;
+}
+
+enum status pd_alloc(struct pd *pd, u64 bytes, void **out)
+{
+    return mem_alloc(kern()->mem, pd_quota(pd), bytes, out);
+}
+
+void pd_release(struct cpu *cpu, struct object *o, u64 bytes)
+{
+    struct pd *const pd = o->pd;
+    mem_free(kern()->mem, pd_quota(pd), o, bytes);
+    if (pd)
+        object_unref(cpu, &pd->object);
+}
+
+/* Frees the tables, gives the quota back, then the PD itself. Nobody can reach it. */
+static void pd_free(struct cpu *cpu, struct pd *pd)
+{
+    if (pd->objects.leaf)
+        space_obj_destroy(&pd->objects);
+    if (pd->memory.ptab.root)
+        ptab_destroy(&pd->memory.ptab);
+    if (pd->guest.ptab.root)
+        ptab_destroy(&pd->guest.ptab);
+    if (quota_transfer(&pd->quota, pd_quota(pd->object.pd), atomic_load(&pd->quota.limit)) != OK)
+        mach_panic("pd: memory is still charged to a protection domain that is gone");
+    pd_release(cpu, &pd->object, sizeof(*pd));
+}
+
+static enum status pd_fill(struct pd *pd, u64 quota_bytes)
+{
+    enum status s = quota_transfer(pd_quota(pd->object.pd), &pd->quota, quota_bytes);
+    if (s != OK)
+        return s;
+    s = space_obj_init(&pd->objects, &pd->quota);
+    if (s != OK)
+        return s;
+    return space_mem_init(&pd->memory, &ptab_host, &pd->quota, kern()->host_leaf_level, USER_END >> PAGE_BITS);
+}
+
+enum status pd_create(struct cpu *cpu, struct pd *parent, u64 quota_bytes, u32 flags, struct pd **out)
+{
+    void *p;
+    enum status s = pd_alloc(parent, sizeof(struct pd), &p);
+    if (s != OK)
+        return s;
+    struct pd *const pd = p;
+    object_init(&pd->object, OBJ_PD, parent, cpu->id);
+    pd->flags = flags;
+    s = pd_fill(pd, quota_bytes);
+    if (s != OK) {
+        pd_free(cpu, pd);
+        return s;
+    }
+    *out = pd;
+    return OK;
+}
+
+static void pd_finish(struct cpu *cpu, struct epoch_item *item)
+{
+    pd_free(cpu, container_of(item, struct pd, object.release));
+}
+
+static enum status pd_clear(struct cpu *cpu, struct pd *pd, u64 *generation)
+{
+    u64 host = 0, guest = 0;
+    enum status s = space_obj_clear(cpu, &pd->objects);
+    if (s == OK)
+        s = space_mem_clear(cpu, &pd->memory, &host);
+    if (s == OK && pd->guest.ptab.root)
+        s = space_mem_clear(cpu, &pd->guest, &guest);
+    *generation = max(host, guest);
+    return s;
+}
+
+static void pd_step(struct cpu *cpu, struct epoch_item *item)
+{
+    struct pd *const pd = container_of(item, struct pd, object.release);
+    u64 generation = 0;
+    item->release = pd_clear(cpu, pd, &generation) == OK ? pd_finish : pd_step;
+    epoch_defer(cpu, item, generation);
+}
+
+void pd_destroy(struct cpu *cpu, struct pd *pd)
+{
+    pd_step(cpu, &pd->object.release);
+}
+
+enum status pd_unmap(struct cpu *cpu, struct pd *pd, u64 page, const void *memory, u64 pages, u64 *generation)
+{
+    const u64 frame = mach_virt_to_phys(memory) >> PAGE_BITS;
+    u64 newest = 0;
+    for (u64 i = 0; i < pages; i++) {
+        u64 mapped, one = 0;
+        u32 rights;
+        /* The owner may have revoked them itself, and mapped something else there since. */
+        if (!space_mem_lookup(&pd->memory, page + i, &mapped, &rights) || mapped != frame + i)
+            continue;
+        const enum status s = space_mem_revoke(cpu, &pd->memory, page + i, 1, true, &one);
+        if (s != OK)
+            return s;
+        newest = max(newest, one);
+    }
+    /* What was revoked in an earlier step may still be under way. */
+    *generation = max(newest, pd->memory.flush_generation);
+    return OK;
+}
+
+enum status pd_guest(struct pd *pd, struct space_mem **out)
+{
+    struct kern *const k = kern();
+    if (!k->virt)
+        return STATUS_FEATURE;
+    lock_take(&k->derive_lock);
+    enum status s = OK;
+    if (!pd->guest.ptab.root)
+        s = space_mem_init(&pd->guest, k->virt->format, &pd->quota, k->virt->leaf_level_max(), bit(k->virt->format->address_bits - PAGE_BITS));
+    lock_drop(&k->derive_lock);
+    if (s == OK)
+        *out = &pd->guest;
+    return s;
+}

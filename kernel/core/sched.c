@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The scheduler of one CPU: ready queues, the inbox, accounting, and the end of every trap.
+ * An SC that is preempted keeps the rest of its budget and its place at the head of its queue; at the end of its budget it goes to the tail
+ * with a new one. Time is accounted when an SC stops being current, never in between: a trap that reschedules nothing reads no clock. */
+#include "sched.h"
+#include "apic.h"
+#include "cpu.h"
+#include "ec.h"
+#include "fpu.h"
+#include "pd.h"
+#include "sc.h"
+#include "vcpu.h"
+
+/* ---- Ready queues ---- */
+
+static void queue_add(struct sched *s, struct sc *sc, bool at_head)
+{
+    struct sc **const head = &s->head[sc->priority];
+    if (*head) {
+        sc->next = *head;
+        sc->prev = (*head)->prev;
+        sc->prev->next = sc;
+        sc->next->prev = sc;
+    } else {
+        sc->next = sc->prev = sc;
+        s->bitmap[sc->priority / 64] |= bit(sc->priority % 64);
+    }
+    if (at_head || !*head)
+        *head = sc;
+    sc->queued = true;
+}
+
+static void queue_remove(struct sched *s, struct sc *sc)
+{
+    struct sc **const head = &s->head[sc->priority];
+    if (sc->next == sc) {
+        *head = NULL;
+        s->bitmap[sc->priority / 64] &= ~bit(sc->priority % 64);
+    } else {
+        sc->prev->next = sc->next;
+        sc->next->prev = sc->prev;
+        if (*head == sc)
+            *head = sc->next;
+    }
+    sc->next = sc->prev = NULL;
+    sc->queued = false;
+}
+
+static struct sc *queue_top(const struct sched *s)
+{
+    for (u32 word = PRIORITY_COUNT / 64; word-- > 0;) {
+        if (s->bitmap[word])
+            return s->head[word * 64 + 63 - (u32)__builtin_clzl(s->bitmap[word])];
+    }
+    return NULL;
+}
+
+/* ---- Waiting at a blocked EC ---- */
+
+static void park(struct sc *sc, struct ec *ec)
+{
+    sc->waits = ec;
+    sc->prev = NULL;
+    sc->next = ec->helpers;
+    if (sc->next)
+        sc->next->prev = sc;
+    ec->helpers = sc;
+}
+
+static void unpark(struct sc *sc)
+{
+    if (sc->prev)
+        sc->prev->next = sc->next;
+    else
+        sc->waits->helpers = sc->next;
+    if (sc->next)
+        sc->next->prev = sc->prev;
+    sc->next = sc->prev = NULL;
+    sc->waits = NULL;
+}
+
+void sched_ready(struct cpu *cpu, struct sc *sc)
+{
+    queue_add(&cpu->sched, sc, false);
+    if (!cpu->current_sc || sc->priority > cpu->current_sc->priority)
+        cpu->sched.wanted = true;
+}
+
+void sched_remove(struct cpu *cpu, struct sc *sc)
+{
+    if (sc->queued)
+        queue_remove(&cpu->sched, sc);
+    if (sc->waits)
+        unpark(sc);
+    if (cpu->current_sc == sc) {
+        cpu->current_sc = NULL;
+        cpu->current = NULL;
+        cpu->sched.wanted = true;
+    }
+}
+
+void sched_wait(struct cpu *cpu, struct ec *ec)
+{
+    if (cpu->current_sc) {
+        sched_account(cpu);
+        park(cpu->current_sc, ec);
+        cpu->current_sc = NULL;
+    }
+    cpu->sched.wanted = true;
+}
+
+void sched_block(struct cpu *cpu)
+{
+    sched_wait(cpu, cpu->current);
+}
+
+void sched_wake(struct cpu *cpu, struct ec *ec)
+{
+    while (ec->helpers) {   /* bound: SCs of this CPU */
+        struct sc *const sc = ec->helpers;
+        unpark(sc);
+        sched_ready(cpu, sc);
+    }
+}
+
+/* ---- Inbox ---- */
+
+void sched_send(struct cpu *cpu, struct ec *ec, u64 reason)
+{
+    struct cpu *const target = cpu->kern->cpu[ec->object.cpu];
+    if (atomic_fetch_or(&ec->inbox_reason, reason))
+        return;   /* on its way already */
+    u64 first = atomic_load(&target->inbox);
+    for (;;) {   /* bound: pushes of other CPUs */
+        ec->inbox_next = (struct ec *)first;
+        if (atomic_cas(&target->inbox, &first, (u64)ec))
+            break;
+        mach_relax();
+    }
+    /* From here on ec is not ours. Not empty before: whoever pushed first has sent the IPI. */
+    if (!first)
+        apic_ipi(cpu, target);
+}
+
+static void inbox_take(struct cpu *cpu, struct ec *ec)
+{
+    const u64 reason = atomic_xchg(&ec->inbox_reason, 0);
+    struct sc *const sc = (struct sc *)atomic_load(&ec->own);
+    if (reason & EC_INBOX_SC && sc)
+        sc_start(cpu, sc);
+    if (reason & EC_INBOX_WAKE)
+        ec_awake(cpu, ec, (enum status)ec->wake_status);
+    else if ((ec->flags & (EC_FLAG_DYING | EC_FLAG_AWAITED)) == EC_FLAG_DYING)
+        ec_awake(cpu, ec, OK);
+}
+
+void sched_inbox(struct cpu *cpu)
+{
+    if (!atomic_load(&cpu->inbox))
+        return;
+    struct ec *ec = (struct ec *)atomic_xchg(&cpu->inbox, 0), *oldest = NULL;
+    while (ec) {   /* newest first: turn it round; bound: ECs of this CPU */
+        struct ec *const next = ec->inbox_next;
+        ec->inbox_next = oldest;
+        oldest = ec;
+        ec = next;
+    }
+    while (oldest) {
+        struct ec *const next = oldest->inbox_next;   /* once taken it may be pushed again */
+        inbox_take(cpu, oldest);
+        oldest = next;
+    }
+}
+
+/* ---- Time ---- */
+
+void sched_account(struct cpu *cpu)
+{
+    const u64 now = mach_tsc_read();
+    const u64 ran = now > cpu->sched.started ? now - cpu->sched.started : 0;
+    struct sc *const sc = cpu->current_sc;
+    cpu->sched.started = now;
+    if (!sc)
+        return;
+    sc->used += ran;
+    sc->left -= min(ran, sc->left);
+}
+
+void sched_tick(struct cpu *cpu)
+{
+    cpu->timeouts.armed = 0;   /* one shot */
+    timeout_expire(cpu, mach_tsc_read());
+    cpu->sched.wanted = true;
+}
+
+/* ---- The end of a trap ---- */
+
+/* Which SC's time is used next: the current one, unless its budget is spent or a higher priority is ready. */
+static void choose(struct cpu *cpu)
+{
+    struct sched *const s = &cpu->sched;
+    struct sc *const old = cpu->current_sc;
+    struct sc *const top = queue_top(s);
+    sched_account(cpu);
+    if (old) {
+        const bool spent = !old->left;
+        if (spent)
+            old->left = old->budget;
+        if (!top || (spent ? top->priority < old->priority : top->priority <= old->priority))
+            return;
+        queue_add(s, old, !spent);
+    }
+    cpu->current_sc = top;
+    if (top)
+        queue_remove(s, top);
+}
+
+static struct resume *idle(struct cpu *cpu, enum resume_kind kind)
+{
+    cpu->current = NULL;
+    cpu->idle.kind = kind;
+    return &cpu->idle;
+}
+
+/* Nothing to run: no space stays loaded, as its PD may go. */
+static struct resume *halt(struct cpu *cpu)
+{
+    if (cpu->space)
+        tlb_load(cpu, NULL);
+    timeout_arm(cpu, cpu->id == 0 ? cpu->kern->boot_deadline : 0);
+    return idle(cpu, RESUME_IDLE);
+}
+
+static u64 budget_end(const struct cpu *cpu)
+{
+    const u64 end = cpu->sched.started + cpu->current_sc->left;
+    return end < cpu->sched.started ? 0 : end;
+}
+
+struct resume *sched_enter(struct cpu *cpu)
+{
+    struct ec *const ec = cpu->current;
+    if (cpu->space != &ec->pd->memory)
+        tlb_load(cpu, &ec->pd->memory);
+    if (unlikely(ec->vcpu != NULL))
+        return vcpu_resume(cpu, ec);
+    if (unlikely(cpu->fpu_on || ec->fpu))
+        fpu_switch(cpu, ec->fpu);
+    return &ec->resume;
+}
+
+struct resume *sched_resume(struct cpu *cpu)
+{
+    sched_inbox(cpu);
+    if (atomic_load(&cpu->tlb.requested) != atomic_load(&cpu->tlb.done))
+        tlb_handle(cpu);
+    epoch_quiesce(cpu);
+    if (cpu->trace)
+        trace_drain(cpu);
+    for (u32 turn = 0; cpu->sched.wanted; turn++) {   /* bound: SCs of this CPU; each turn but the last takes one away */
+        choose(cpu);
+        cpu->sched.wanted = false;
+        cpu->current = NULL;
+        if (!cpu->current_sc)
+            return halt(cpu);
+        const enum sched_follow follow = sched_follow(cpu);
+        if (follow == FOLLOW_PREEMPTED || (follow == FOLLOW_NONE && turn % 32 == 31 && mach_preempt_pending())) {
+            cpu->sched.wanted = true;
+            return idle(cpu, RESUME_WINDOW);
+        }
+        cpu->sched.wanted |= follow == FOLLOW_NONE;
+        if (follow == FOLLOW_RUN)
+            timeout_arm(cpu, budget_end(cpu));
+    }
+    if (!cpu->current)
+        return halt(cpu);
+    return sched_enter(cpu);
+}

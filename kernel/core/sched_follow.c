@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Who runs on the current SC's time: from the SC's EC along calls (donation) and wishes to call (help) to an EC that can run.
+ * There are no loops: a call goes to an idle EC only, and a wish that would close one is refused (ipc.c). Length: ECs of this CPU;
+ * an interrupt is looked for every FOLLOW_STEP, and the time on the way is charged to the SC, so long chains hurt only who built them. */
+#include "apic.h"
+#include "cpu.h"
+#include "ec.h"
+#include "ipc.h"
+#include "sc.h"
+
+#define FOLLOW_STEP 32u
+
+/* The callee of a helping EC is free or dead: ec is about to try again. */
+static void stop_helping(struct cpu *cpu, struct ec *ec)
+{
+    struct ec *const callee = ec->callee;
+    ec->callee = NULL;
+    ec->state = EC_READY;
+    object_unref(cpu, &callee->object);
+}
+
+static bool is_free(const struct ec *ec)
+{
+    return ec->state == EC_IDLE || ec->state == EC_DEAD;
+}
+
+/* One step: the next EC on the way; NULL: ec is the end. */
+static struct ec *step(struct cpu *cpu, struct ec *ec)
+{
+    switch (ec->state) {
+    case EC_READY:
+        if (!(ec->flags & EC_FLAG_FAULTED))
+            return NULL;
+        ipc_fault(cpu, ec);   /* changes its state, or an interrupt is pending */
+        return ec;
+    case EC_CALLING:
+        return ec->callee;
+    case EC_HELPING:
+        if (is_free(ec->callee)) {
+            stop_helping(cpu, ec);
+            return ec;
+        }
+        cpu->sched.helped = true;
+        return ec->callee;
+    default:
+        return NULL;
+    }
+}
+
+enum sched_follow sched_follow(struct cpu *cpu)
+{
+    struct ec *ec = cpu->current_sc->ec, *next;
+    cpu->sched.helped = false;
+    for (u32 steps = 1; (next = step(cpu, ec)); steps++) {
+        ec = next;
+        if (steps % FOLLOW_STEP == 0 && mach_preempt_pending())
+            return FOLLOW_PREEMPTED;
+    }
+    if (ec->state == EC_READY) {
+        cpu->current = ec;
+        return FOLLOW_RUN;
+    }
+    if (ec->state == EC_WAIT_SM || ec->state == EC_WAIT_TLB)
+        sched_wait(cpu, ec);
+    else
+        cpu->current_sc = NULL;   /* dead */
+    return FOLLOW_NONE;
+}

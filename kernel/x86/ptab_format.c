@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The words of the three page-table formats. No state.
+ *
+ *         63   12|11 9| 8  7  6  5  4  3  2  1  0
+ *   host  NX     |    | G PS  D  A  CD WT US RW P     Intel SDM 3A 4.5, AMD APM 2 5.3
+ *   EPT          | D(9) A PS  IP   MT   X  W  R       Intel SDM 3C 28.3.2; D and A only if EPTP bit 6 is set, which we do not
+ *   NPT   as host; every nested access is a user access: US = 1 in all levels (AMD APM 2 15.25.5)
+ *
+ * Rights: x86 has no write-only or execute-only pages in the host format, and EPT refuses W without R (misconfiguration), so callers ask
+ * for R always. W and X together become W: nothing is entered writable and executable. */
+#include "ptab.h"
+
+#define ADDRESS 0x000ffffffffff000ul
+
+#define P    bit(0)
+#define RW   bit(1)
+#define US   bit(2)
+#define A    bit(5)
+#define D    bit(6)
+#define PS   bit(7)   /* a leaf above level 0, in all three formats */
+#define NX   bit(63)
+
+#define EPT_R  bit(0)
+#define EPT_W  bit(1)
+#define EPT_X  bit(2)
+#define EPT_WB (6ul << 3)
+#define EPT_A  bit(8)
+#define EPT_D  bit(9)
+
+static bool is_leaf(u64 word, u32 level)
+{
+    return level == 0 || word & PS;
+}
+
+static u64 phys(u64 word, u32 level)
+{
+    return word & ADDRESS;
+}
+
+/* ---- Long mode: host and NPT ---- */
+
+static u64 long_leaf(u64 at, u32 rights, u32 level)
+{
+    const bool write = rights & RIGHT_W, execute = rights & RIGHT_X && !write;
+    return at | P | US | (write ? RW : 0) | (execute ? 0 : NX) | (level ? PS : 0);
+}
+
+static u64 long_table(u64 at)
+{
+    return at | P | RW | US;
+}
+
+static bool long_is_present(u64 word)
+{
+    return word & P;
+}
+
+static u32 long_rights(u64 word)
+{
+    return RIGHT_R | (word & RW ? RIGHT_W : 0) | (word & NX ? 0 : RIGHT_X);
+}
+
+static u64 long_keep(u64 word)
+{
+    return word & (A | D);
+}
+
+/* ---- EPT ---- */
+
+static u64 ept_leaf(u64 at, u32 rights, u32 level)
+{
+    const bool write = rights & RIGHT_W, execute = rights & RIGHT_X && !write;
+    return at | EPT_WB | EPT_R | (write ? EPT_W : 0) | (execute ? EPT_X : 0) | (level ? PS : 0);
+}
+
+static u64 ept_table(u64 at)
+{
+    return at | EPT_R | EPT_W | EPT_X;
+}
+
+static bool ept_is_present(u64 word)
+{
+    return word & (EPT_R | EPT_W | EPT_X);
+}
+
+static u32 ept_rights(u64 word)
+{
+    return (word & EPT_R ? RIGHT_R : 0) | (word & EPT_W ? RIGHT_W : 0) | (word & EPT_X ? RIGHT_X : 0);
+}
+
+static u64 ept_keep(u64 word)
+{
+    return word & (EPT_A | EPT_D);
+}
+
+const struct ptab_format ptab_host = {
+    .name = "host",
+    .levels = PTAB_LEVELS,
+    .leaf_level_max = 2,
+    .address_bits = 47,
+    .machine_first = 256,
+    .leaf = long_leaf,
+    .table = long_table,
+    .is_present = long_is_present,
+    .is_leaf = is_leaf,
+    .phys = phys,
+    .rights = long_rights,
+    .keep = long_keep,
+};
+
+const struct ptab_format ptab_ept = {
+    .name = "EPT",
+    .levels = PTAB_LEVELS,
+    .leaf_level_max = 2,
+    .address_bits = 48,
+    .machine_first = 512,
+    .leaf = ept_leaf,
+    .table = ept_table,
+    .is_present = ept_is_present,
+    .is_leaf = is_leaf,
+    .phys = phys,
+    .rights = ept_rights,
+    .keep = ept_keep,
+};
+
+const struct ptab_format ptab_npt = {
+    .name = "NPT",
+    .levels = PTAB_LEVELS,
+    .leaf_level_max = 2,
+    .address_bits = 48,
+    .machine_first = 512,
+    .leaf = long_leaf,
+    .table = long_table,
+    .is_present = long_is_present,
+    .is_leaf = is_leaf,
+    .phys = phys,
+    .rights = long_rights,
+    .keep = long_keep,
+};

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What vmx*.c and svm*.c share: guest registers that hardware does not switch, tags, events. Home CPU of the vCPU only. */
+#pragma once
+#include "cpu.h"
+#include "vcpu.h"
+
+/* vcpu.backend. */
+struct virt_regs {
+    u64 dr[4], dr6;            /* dr6: VMX only */
+    u64 cr2;                   /* VMX only */
+    u64 cr8;                   /* no TPR is virtualized: MOV CR8 exits on both */
+    u64 msr[VIRT_MSRS];        /* SVM: TSC_AUX only, the rest is in the VMCB */
+    u64 flags;                 /* VIRT_* */
+    u64 control;               /* VMX: processor-based controls as the VMCS has them */
+    u64 host_cr3;              /* VMX: as the VMCS has it */
+    u64 rip, rsp, rflags, rax; /* SVM: as at the entry, see svm_exit.c */
+};
+static_assert(sizeof(struct virt_regs) <= sizeof(((struct vcpu *)0)->backend), "fits");
+
+#define VIRT_STARTED      0x1ul   /* the VMCS or VMCB is one */
+#define VIRT_DR           0x2ul   /* the guest uses debug registers: switch DR0-3; else MOV DR exits */
+#define VIRT_RDTSC        0x4ul   /* VCPU_CONTROL_RDTSC */
+#define VIRT_NMI_BLOCKED  0x8ul   /* SVM: no NMI before the next IRET */
+#define VIRT_FAILED       0x20ul  /* the last entry failed: nothing was delivered */
+#define VIRT_RIP_ADVANCED 0x10ul  /* SVM: RIP was moved over an injected software interrupt */
+
+#define VIRT_DR7_ENABLED 0xfful   /* L0..G3 */
+
+static inline struct virt_regs *virt_regs(struct vcpu *v)
+{
+    return (struct virt_regs *)v->backend;
+}
+
+bool vmx_probe(void);
+bool svm_probe(void);
+
+static inline bool virt_canonical(u64 address)
+{
+    return (u64)((s64)(address << 16) >> 16) == address;   /* 48 bits: what the kernel's own paging has */
+}
+
+typedef void virt_load_fn(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups);
+/* The architectural reset state (Intel SDM 3A table 9-1), loaded by the backend's own load. */
+void virt_reset(struct cpu *cpu, struct vcpu *v, virt_load_fn *load);
+void virt_cpu_init(struct cpu *cpu);                        /* host MSRs, tag epoch */
+/* Hardware that neither vendor switches: XCR0, DR0-3 if the guest uses them, TSC_AUX if it differs. */
+void virt_enter(struct cpu *cpu, struct vcpu *v);
+void virt_leave(struct cpu *cpu, struct vcpu *v);
+/* Does the vCPU need a fresh tag? Then *tag is one that no cached translation has, or the epoch has wrapped (tag_flush). */
+bool virt_tag(struct cpu *cpu, struct vcpu *v);
+/* The event hardware was delivering when it exited, as what `pending` reports. */
+u64 virt_pending(const struct vcpu *v, u64 event);
+/* Load and store of what stands in struct virt_regs, the same on both. */
+void virt_load(struct vcpu *v, const struct vcpu_state *s, u32 groups);
+void virt_store(struct vcpu *v, struct vcpu_state *s, u32 groups);
+/* Repetitions of an I/O instruction: RCX cut to the address size (bytes; 0: unknown). */
+u64 virt_io_count(const struct vcpu *v, bool rep, u32 address_size);

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* VM exits to neutral ones (Intel SDM 3C 28.2). A row per basic exit reason says its neutral reason and what is read for it; reasons
+ * without a row are OTHER. raw_reason, raw_info1 and raw_info2 are exit reason, qualification and guest-physical address. */
+#include "arch/x86.h"
+#include "vmx_x86.h"
+
+#define LEN  0x1u   /* the instruction length is defined (28.2.5) */
+#define QUAL 0x2u   /* so is the qualification */
+
+struct reason {
+    u8 neutral, reads;
+    void (*fill)(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e);
+};
+
+static void fill_io(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e)
+{
+    const u64 q = e->raw_info1;
+    e->u.io.port = (u16)IOQ_PORT(q);
+    e->u.io.size = (u8)IOQ_SIZE(q);
+    e->u.io.in = !!(q & IOQ_IN);
+    e->u.io.string = !!(q & IOQ_STRING);
+    e->u.io.rep = !!(q & IOQ_REP);
+    if (q & IOQ_STRING && cpu->virt.fixed[VMX_FIXED_IO_INFO])
+        e->u.io.address_size = (u8)IO_INFO_ADDRESS(mach_vmread(VMCS_EXIT_INSN_INFO));
+    e->u.io.count = virt_io_count(v, e->u.io.rep, e->u.io.address_size);
+}
+
+static void fill_ept(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e)
+{
+    const u64 q = e->raw_info1;
+    e->raw_info2 = mach_vmread(VMCS_GUEST_PHYS_ADDR);
+    e->u.mmio.gpa = e->raw_info2;
+    e->u.mmio.access = (u32)(q & (EPTQ_READ | EPTQ_WRITE | EPTQ_FETCH));   /* the same bits as RIGHT_R, W, X */
+    e->u.mmio.present = EPTQ_PRESENT(q);
+    e->u.mmio.gva_valid = !!(q & EPTQ_GVA_VALID);
+    e->u.mmio.gva = q & EPTQ_GVA_VALID ? mach_vmread(VMCS_GUEST_LINEAR_ADDR) : 0;
+}
+
+static void fill_misconfig(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e)
+{
+    e->raw_info2 = mach_vmread(VMCS_GUEST_PHYS_ADDR);
+}
+
+static void fill_msr(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e)
+{
+    e->u.msr.index = (u32)v->resume.gpr[RCX];
+}
+
+static void fill_cr(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e)
+{
+    static const u8 kind[4] = { 0, 0, 1, 2 };   /* MOV to, MOV from, CLTS, LMSW */
+    const u64 q = e->raw_info1;
+    e->u.cr.number = CRQ_NUMBER(q);
+    e->u.cr.gpr = CRQ_GPR(q);
+    e->u.cr.write = CRQ_TYPE(q) != 1;
+    e->u.cr.kind = kind[CRQ_TYPE(q)];
+}
+
+static void fill_exception(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e)
+{
+    const u64 info = mach_vmread(VMCS_EXIT_INTR_INFO);
+    e->u.exception.vector = (u32)(info & 0xff);
+    e->u.exception.error_valid = !!(info & VMX_INTR_ERROR);
+    e->u.exception.error = info & VMX_INTR_ERROR ? (u32)mach_vmread(VMCS_EXIT_ERROR_CODE) : 0;
+    e->u.exception.address = e->raw_info1;   /* #PF: the address; #DB: the bits for DR6 */
+    if (VMX_INTR_TYPE(info) >= VMX_EVENT_PRIV)
+        e->insn_len = (u32)mach_vmread(VMCS_EXIT_INSN_LEN);
+}
+
+static const struct reason reasons[] = {
+    [VMX_REASON_EXCEPTION] = { VCPU_EXIT_EXCEPTION, QUAL, fill_exception },
+    [VMX_REASON_TRIPLE] = { VCPU_EXIT_SHUTDOWN, 0, NULL },
+    [VMX_REASON_INTR_WINDOW] = { VCPU_EXIT_INTR_WINDOW, 0, NULL },
+    [VMX_REASON_NMI_WINDOW] = { VCPU_EXIT_NMI_WINDOW, 0, NULL },
+    [VMX_REASON_TASK_SWITCH] = { VCPU_EXIT_OTHER, QUAL, NULL },
+    [VMX_REASON_CPUID] = { VCPU_EXIT_CPUID, LEN, NULL },
+    [VMX_REASON_GETSEC] = { VCPU_EXIT_OTHER, LEN, NULL },
+    [VMX_REASON_HLT] = { VCPU_EXIT_HLT, LEN, NULL },
+    [VMX_REASON_INVD] = { VCPU_EXIT_OTHER, LEN, NULL },
+    [VMX_REASON_INVLPG] = { VCPU_EXIT_OTHER, LEN | QUAL, NULL },
+    [VMX_REASON_RDPMC] = { VCPU_EXIT_OTHER, LEN, NULL },
+    [VMX_REASON_RDTSC] = { VCPU_EXIT_OTHER, LEN, NULL },
+    [VMX_REASON_VMCALL] = { VCPU_EXIT_HYPERCALL, LEN, NULL },
+    [VMX_REASON_VMCLEAR] = { VCPU_EXIT_OTHER, LEN | QUAL, NULL },
+    [VMX_REASON_VMLAUNCH] = { VCPU_EXIT_OTHER, LEN, NULL },
+    [VMX_REASON_VMPTRLD] = { VCPU_EXIT_OTHER, LEN | QUAL, NULL },
+    [VMX_REASON_VMPTRST] = { VCPU_EXIT_OTHER, LEN | QUAL, NULL },
+    [VMX_REASON_VMREAD] = { VCPU_EXIT_OTHER, LEN | QUAL, NULL },
+    [VMX_REASON_VMRESUME] = { VCPU_EXIT_OTHER, LEN, NULL },
+    [VMX_REASON_VMWRITE] = { VCPU_EXIT_OTHER, LEN | QUAL, NULL },
+    [VMX_REASON_VMXOFF] = { VCPU_EXIT_OTHER, LEN, NULL },
+    [VMX_REASON_VMXON] = { VCPU_EXIT_OTHER, LEN | QUAL, NULL },
+    [VMX_REASON_CR] = { VCPU_EXIT_CR, LEN | QUAL, fill_cr },
+    [VMX_REASON_IO] = { VCPU_EXIT_IO, LEN | QUAL, fill_io },
+    [VMX_REASON_RDMSR] = { VCPU_EXIT_MSR_READ, LEN, fill_msr },
+    [VMX_REASON_WRMSR] = { VCPU_EXIT_MSR_WRITE, LEN, fill_msr },
+    [VMX_REASON_MWAIT] = { VCPU_EXIT_OTHER, LEN | QUAL, NULL },
+    [VMX_REASON_MONITOR] = { VCPU_EXIT_OTHER, LEN, NULL },
+    [VMX_REASON_EPT_VIOLATION] = { VCPU_EXIT_MMIO, QUAL, fill_ept },
+    [VMX_REASON_EPT_MISCONFIG] = { VCPU_EXIT_OTHER, 0, fill_misconfig },
+    [VMX_REASON_INVEPT] = { VCPU_EXIT_OTHER, LEN | QUAL, NULL },
+    [VMX_REASON_RDTSCP] = { VCPU_EXIT_OTHER, LEN, NULL },
+    [VMX_REASON_INVVPID] = { VCPU_EXIT_OTHER, LEN | QUAL, NULL },
+    [VMX_REASON_WBINVD] = { VCPU_EXIT_OTHER, LEN, NULL },
+    [VMX_REASON_XSETBV] = { VCPU_EXIT_OTHER, LEN, NULL },
+};
+
+/* ---- Entries that failed ---- */
+
+/* Nothing else an event can break is left unchecked when it was loaded, but an error code in real mode. */
+static u32 failed_check(const struct vcpu *v, u32 basic, u32 error, u64 qualification)
+{
+    if (error == VMX_ERROR_CONTROLS)
+        return v->inject & VCPU_EVENT_VALID ? VCPU_CHECK('N', 7) : 0;
+    if (basic != VMX_REASON_FAIL_STATE)
+        return 0;
+    switch (qualification) {
+    case VMX_QUAL_PDPTE:
+        return VCPU_CHECK('A', 25);
+    case VMX_QUAL_NMI:
+        return VCPU_CHECK('A', 12);
+    case VMX_QUAL_LINK:
+        return VCPU_CHECK('A', 20);
+    }
+    return vmx_diagnose();
+}
+
+static enum virt_exit failed(struct vcpu *v, u64 reason, u32 error, struct vcpu_exit *e)
+{
+    const u64 qualification = error ? 0 : mach_vmread(VMCS_EXIT_QUALIFICATION);
+    *e = (struct vcpu_exit){ .reason = VCPU_EXIT_ENTRY_FAILED, .raw_reason = reason, .raw_info1 = qualification };
+    e->u.entry_failed.check = failed_check(v, VMX_REASON_BASIC(reason), error, qualification);
+    e->u.entry_failed.vmx_error = error;
+    e->u.entry_failed.qualification = qualification;
+    mach_vmwrite(VMCS_ENTRY_INTR_INFO, 0);   /* a failed entry does not clear it */
+    virt_regs(v)->flags |= VIRT_FAILED;
+    return VIRT_EXIT_VMM;
+}
+
+/* ---- Exits the kernel handles itself ---- */
+
+static bool is_exception(u64 reason, u32 type, u32 vector)
+{
+    if (VMX_REASON_BASIC(reason) != VMX_REASON_EXCEPTION)
+        return false;
+    const u64 info = mach_vmread(VMCS_EXIT_INTR_INFO);
+    return VMX_INTR_TYPE(info) == type && (info & 0xff) == vector;
+}
+
+/* An IRET that faulted had already unblocked NMIs: they are blocked again, as it will be executed again (28.2.3). */
+static void nmi_unblocked(u64 reason, u64 qualification)
+{
+    const u32 basic = VMX_REASON_BASIC(reason);
+    if (mach_vmread(VMCS_VECTORING_INFO) & VMX_INTR_VALID)
+        return;
+    const bool ept = basic == VMX_REASON_EPT_VIOLATION && qualification & EPTQ_NMI_UNBLOCK;
+    if (ept || (basic == VMX_REASON_EXCEPTION && mach_vmread(VMCS_EXIT_INTR_INFO) & VMX_INTR_UNBLOCK))
+        mach_vmwrite(VMCS_GUEST_INTERRUPTIBILITY, mach_vmread(VMCS_GUEST_INTERRUPTIBILITY) | VMX_BLOCK_NMI);
+}
+
+static bool handled(struct cpu *cpu, struct vcpu *v, u64 reason, enum virt_exit *what)
+{
+    *what = VIRT_EXIT_AGAIN;
+    switch (VMX_REASON_BASIC(reason)) {
+    case VMX_REASON_INTR:
+        *what = VIRT_EXIT_WINDOW;   /* not acknowledged: still pending */
+        return true;
+    case VMX_REASON_INIT:
+    case VMX_REASON_SIPI:
+    case VMX_REASON_SMI:
+    case VMX_REASON_IO_SMI:
+        return true;
+    case VMX_REASON_DR:
+        virt_regs(v)->flags |= VIRT_DR;   /* executed again, with its own debug registers */
+        return true;
+    }
+    const u32 vector = is_exception(reason, VMX_EVENT_NMI, VECTOR_NMI)         ? VECTOR_NMI
+                       : is_exception(reason, VMX_EVENT_EXCEPTION, VECTOR_MC) ? VECTOR_MC
+                                                                              : 0;
+    if (vector)
+        kern_nmi(cpu, vector);   /* the exit took the event: the machine will not deliver it */
+    return vector;
+}
+
+enum virt_exit vmx_exit(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, struct vcpu_exit *e)
+{
+    enum virt_exit what;
+    vmx_leave(cpu, v);
+    virt_regs(v)->flags &= ~VIRT_FAILED;
+    if (TRAP_KIND(trap) == TRAP_GUEST_FAILED)
+        return failed(v, 0, info == 2 ? (u32)mach_vmread(VMCS_INSN_ERROR) : 0, e);
+    const u64 raw = mach_vmread(VMCS_EXIT_REASON);
+    if (raw & VMX_REASON_FAILED)
+        return failed(v, raw, 0, e);
+    v->resume.guest = 1;   /* launched */
+    if (handled(cpu, v, raw, &what))
+        return what;
+    const u32 basic = VMX_REASON_BASIC(raw);
+    const struct reason *const r = basic < array_size(reasons) ? &reasons[basic] : &reasons[0];
+    const bool known = r != &reasons[0] || basic == VMX_REASON_EXCEPTION;
+    e->reason = known && r->neutral ? r->neutral : VCPU_EXIT_OTHER;
+    e->raw_reason = raw;
+    e->raw_info1 = known && r->reads & QUAL ? mach_vmread(VMCS_EXIT_QUALIFICATION) : 0;
+    e->insn_len = known && r->reads & LEN ? (u32)mach_vmread(VMCS_EXIT_INSN_LEN) : 0;
+    if (known && r->fill)
+        r->fill(cpu, v, e);
+    nmi_unblocked(raw, e->raw_info1);
+    return VIRT_EXIT_VMM;
+}
+
+u64 vmx_pending(struct cpu *cpu, struct vcpu *v)
+{
+    if (virt_regs(v)->flags & VIRT_FAILED)
+        return v->inject;
+    u64 event = mach_vmread(VMCS_VECTORING_INFO);
+    if (!(event & VMX_INTR_VALID))
+        return 0;
+    if (event & VMX_INTR_ERROR)
+        event |= mach_vmread(VMCS_VECTORING_ERROR) << 32;
+    /* Its delivery may have blocked NMIs; an NMI can be injected only while they are not (26.3.1.5). */
+    if (VMX_INTR_TYPE(event) == VMX_EVENT_NMI)
+        mach_vmwrite(VMCS_GUEST_INTERRUPTIBILITY, mach_vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(u64)VMX_BLOCK_NMI);
+    return virt_pending(v, event & ~(u64)VMX_INTR_UNBLOCK);
+}

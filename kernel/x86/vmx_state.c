@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Guest state in the VMCS, by groups: a row per field that is copied as it is, a function for what is not.
+ * CR0 and CR4: bits that VMX fixes, and CR0.CD and NW, which entries do not load but MOV to CR0 would set for real (Intel SDM 3C 26.3.2.1),
+ * belong to the host: mask 1, the guest sees the shadow, and a MOV that would change one exits. */
+#include "arch/x86.h"
+#include "vmx_x86.h"
+
+struct row {
+    u32 field;
+    u16 offset, bytes;   /* of the member of struct vcpu_state */
+};
+#define ROW(field, member) { VMCS_##field, offset_of(struct vcpu_state, member), sizeof(((struct vcpu_state *)0)->member) }
+
+static const struct row row_rip[] = { ROW(GUEST_RIP, rip), ROW(GUEST_RFLAGS, rflags) };
+static const struct row row_rsp[] = { ROW(GUEST_RSP, gpr[RSP]) };
+static const struct row row_table[] = { ROW(GUEST_GDTR_BASE, gdtr.base), ROW(GUEST_GDTR_LIMIT, gdtr.limit), ROW(GUEST_IDTR_BASE, idtr.base),
+                                        ROW(GUEST_IDTR_LIMIT, idtr.limit) };
+static const struct row row_cr[] = { ROW(GUEST_CR3, cr3) };
+static const struct row row_dr[] = { ROW(GUEST_DR7, dr7) };
+static const struct row row_efer[] = { ROW(GUEST_EFER, efer), ROW(GUEST_PAT, pat) };
+static const struct row row_sysenter[] = { ROW(GUEST_SYSENTER_CS, sysenter_cs), ROW(GUEST_SYSENTER_ESP, sysenter_esp),
+                                           ROW(GUEST_SYSENTER_EIP, sysenter_eip) };
+static const struct row row_tsc[] = { ROW(TSC_OFFSET, tsc_offset) };
+static const struct row row_pdpte[] = { ROW(GUEST_PDPTE0, pdpte[0]), ROW(GUEST_PDPTE1, pdpte[1]), ROW(GUEST_PDPTE2, pdpte[2]),
+                                        ROW(GUEST_PDPTE3, pdpte[3]) };
+static const struct row row_activity[] = { ROW(GUEST_INTERRUPTIBILITY, interruptibility), ROW(GUEST_PENDING_DEBUG, pending_debug) };
+
+static const struct group {
+    u32 group, count;
+    const struct row *row;
+} plain_groups[] = {
+#define GROUP(name, rows) { VCPU_GROUP_##name, array_size(rows), rows }
+    GROUP(GPR, row_rsp),   GROUP(RIP, row_rip),           GROUP(TABLE, row_table), GROUP(CR, row_cr),       GROUP(DR, row_dr),
+    GROUP(EFER, row_efer), GROUP(SYSENTER, row_sysenter), GROUP(TSC, row_tsc),     GROUP(PDPTE, row_pdpte), GROUP(ACTIVITY, row_activity),
+};
+
+static void rows_load(const struct group *g, const struct vcpu_state *s)
+{
+    for (u32 i = 0; i < g->count; i++) {
+        const void *const from = (const u8 *)s + g->row[i].offset;
+        mach_vmwrite(g->row[i].field, g->row[i].bytes == 4 ? *(const u32 *)from : *(const u64 *)from);
+    }
+}
+
+static void rows_store(const struct group *g, struct vcpu_state *s)
+{
+    for (u32 i = 0; i < g->count; i++) {
+        void *const to = (u8 *)s + g->row[i].offset;
+        const u64 value = mach_vmread(g->row[i].field);
+        if (g->row[i].bytes == 4)
+            *(u32 *)to = (u32)value;
+        else
+            *(u64 *)to = value;
+    }
+}
+
+/* ---- Segments ---- */
+
+#define SEG_KNOWN 0x1f0ffu   /* what the processor stores for an unusable segment is undefined beyond bit 16 */
+
+static void seg_load(const struct vcpu_state *s)
+{
+    for (u32 i = 0; i < VCPU_SEG_COUNT; i++) {
+        mach_vmwrite(VMCS_SEG(VMCS_GUEST_ES_SEL, i), s->seg[i].selector);
+        mach_vmwrite(VMCS_SEG(VMCS_GUEST_ES_BASE, i), s->seg[i].base);
+        mach_vmwrite(VMCS_SEG(VMCS_GUEST_ES_LIMIT, i), s->seg[i].limit);
+        mach_vmwrite(VMCS_SEG(VMCS_GUEST_ES_AR, i), s->seg[i].attributes);
+    }
+}
+
+static void seg_store(struct vcpu_state *s)
+{
+    for (u32 i = 0; i < VCPU_SEG_COUNT; i++) {
+        s->seg[i] = (struct vcpu_segment){ .base = mach_vmread(VMCS_SEG(VMCS_GUEST_ES_BASE, i)),
+                                           .limit = (u32)mach_vmread(VMCS_SEG(VMCS_GUEST_ES_LIMIT, i)),
+                                           .attributes = (u32)mach_vmread(VMCS_SEG(VMCS_GUEST_ES_AR, i)) & SEG_KNOWN,
+                                           .selector = (u16)mach_vmread(VMCS_SEG(VMCS_GUEST_ES_SEL, i)) };
+    }
+}
+
+/* ---- Control registers ---- */
+
+static void cr_load(struct cpu *cpu, const struct vcpu_state *s)
+{
+    mach_vmwrite(VMCS_GUEST_CR0, (s->cr0 & ~(CR0_CD | CR0_NW)) | cpu->virt.fixed[VMX_FIXED_CR0]);
+    mach_vmwrite(VMCS_CR0_SHADOW, s->cr0);
+    mach_vmwrite(VMCS_GUEST_CR4, s->cr4 | cpu->virt.fixed[VMX_FIXED_CR4]);
+    mach_vmwrite(VMCS_CR4_SHADOW, s->cr4);
+}
+
+static void cr_store(struct vcpu_state *s)
+{
+    const u64 mask0 = mach_vmread(VMCS_CR0_MASK), mask4 = mach_vmread(VMCS_CR4_MASK);
+    s->cr0 = (mach_vmread(VMCS_GUEST_CR0) & ~mask0) | (mach_vmread(VMCS_CR0_SHADOW) & mask0);
+    s->cr4 = (mach_vmread(VMCS_GUEST_CR4) & ~mask4) | (mach_vmread(VMCS_CR4_SHADOW) & mask4);
+}
+
+/* The entry control "IA-32e mode guest" must equal EFER.LMA (26.3.1.1); entries and exits keep it so from then on. */
+static void efer_load(const struct vcpu_state *s)
+{
+    const u64 entry = mach_vmread(VMCS_ENTRY_CTRL) & ~(u64)VMX_ENTRY_IA32E;
+    mach_vmwrite(VMCS_ENTRY_CTRL, entry | (s->efer & EFER_LMA ? VMX_ENTRY_IA32E : 0));
+}
+
+void vmx_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups)
+{
+    vmx_current(cpu, v);
+    virt_load(v, s, groups);
+    for (u32 i = 0; i < array_size(plain_groups); i++) {
+        if (groups & plain_groups[i].group)
+            rows_load(&plain_groups[i], s);
+    }
+    if (groups & VCPU_GROUP_SEG)
+        seg_load(s);
+    if (groups & VCPU_GROUP_CR)
+        cr_load(cpu, s);
+    if (groups & VCPU_GROUP_EFER)
+        efer_load(s);
+    if (groups & VCPU_GROUP_CONTROL)
+        mach_vmwrite(VMCS_EXCEPTION_BITMAP, s->exceptions | 1u << VECTOR_MC);   /* a machine check is the host's */
+    if (groups & (VCPU_GROUP_CR | VCPU_GROUP_EFER | VCPU_GROUP_PDPTE))
+        v->tag_epoch = 0;   /* what the guest's own tables translated to is stale: a fresh tag */
+}
+
+void vmx_store(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups)
+{
+    vmx_current(cpu, v);
+    virt_store(v, s, groups);
+    for (u32 i = 0; i < array_size(plain_groups); i++) {
+        if (groups & plain_groups[i].group)
+            rows_store(&plain_groups[i], s);
+    }
+    if (groups & VCPU_GROUP_SEG)
+        seg_store(s);
+    if (groups & VCPU_GROUP_CR)
+        cr_store(s);
+    if (groups & VCPU_GROUP_ACTIVITY)
+        s->activity = VCPU_ACTIVITY_ACTIVE;
+    if (groups & VCPU_GROUP_CONTROL) {
+        s->exceptions = (u32)mach_vmread(VMCS_EXCEPTION_BITMAP) & ~(1u << VECTOR_MC);
+        s->control_reserved[0] = s->control_reserved[1] = 0;
+    }
+}

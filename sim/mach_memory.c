@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* mach_*: memory, the kernel's word store, faults on demand. Address arithmetic is no step; what moves bytes is one. */
+#include <string.h>
+#include "firmware.h"
+#include "mach.h"
+#include "memory.h"
+#include "store_buffer.h"
+
+void mach_kern_set(void *kern)
+{
+    struct sim_cpu *cpu = mach_point();
+    if (cpu->sim->kern && !cpu->sim->unit)
+        sim_finding("mach_kern_set called twice");
+    cpu->sim->kern = kern;
+}
+
+void *mach_kern(void)
+{
+    return sim_here->kern;
+}
+
+void mach_cpu_set(void *kern_cpu)
+{
+    struct sim_cpu *cpu = mach_point();
+    if (cpu->kern_cpu && !cpu->sim->unit)
+        sim_finding("CPU %u: mach_cpu_set called twice", cpu->id);
+    cpu->kern_cpu = kern_cpu;
+}
+
+void *mach_phys_to_virt(u64 phys)
+{
+    struct sim *s = sim_here;
+    if (phys > s->ram_bytes)
+        sim_finding("mach_phys_to_virt of 0x%lx: RAM ends at 0x%lx", phys, s->ram_bytes);
+    return s->ram + phys;
+}
+
+u64 mach_virt_to_phys(const void *virt)
+{
+    struct sim *s = sim_here;
+    const u64 phys = (u64)virt - (u64)s->ram;
+    if (phys > s->ram_bytes)
+        sim_finding("mach_virt_to_phys of an address outside RAM");
+    return phys;
+}
+
+u64 mach_direct_end(void)
+{
+    return sim_here->ram_bytes;
+}
+
+bool mach_reserved(u32 index, u64 *start, u64 *end)
+{
+    if (index)
+        return false;
+    *start = 0;
+    *end = FIRMWARE_END;
+    return true;
+}
+
+void mach_copy(void *to, const void *from, size_t bytes)
+{
+    struct sim_cpu *cpu = mach_point();
+    if (!bytes)
+        return;
+    store_drain(cpu);   /* plain accesses do not look into the buffer */
+    memory_check(cpu->sim, to, bytes, "mach_copy to");
+    memory_check(cpu->sim, from, bytes, "mach_copy from");
+    const u64 distance = (u64)to - (u64)from;
+    if (distance < bytes || -distance < bytes)
+        sim_finding("mach_copy of ranges that overlap");
+    memcpy(to, from, bytes);
+    sim_wrote(cpu->sim);
+}
+
+void mach_zero(void *to, size_t bytes)
+{
+    struct sim_cpu *cpu = mach_point();
+    if (!bytes)
+        return;
+    store_drain(cpu);
+    memory_check(cpu->sim, to, bytes, "mach_zero of");
+    memset(to, 0, bytes);
+    sim_wrote(cpu->sim);
+}
+
+bool mach_fault(enum mach_fault kind)
+{
+    struct sim *s = sim_here;
+    if (s->fail_in)
+        return --s->fail_in == 0;
+    return !s->unit && choice(2, CHOICE_FAULT);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Making, running and ending a machine. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include "arch/x86.h"
+#include "firmware.h"
+#include "memory.h"
+#include "start.h"
+#include "unit.h"
+#include "virt_model.h"
+
+#define RAM_MIN (16ul << 20)
+#define RAM_MAX (3ul << 30)   /* below the device registers */
+
+static bool sim_config_legal(const struct sim_config *c)
+{
+    return c->cpus >= 1 && c->cpus <= SIM_CPUS_MAX && c->ram_bytes >= RAM_MIN && c->ram_bytes <= RAM_MAX && !(c->ram_bytes & 0xfffff) &&
+           c->vendor <= SIM_SVM && (!c->bundle_bytes || c->bundle) && c->bundle_bytes <= c->ram_bytes / 2;
+}
+
+static void sim_profile(struct sim *s)
+{
+    const enum sim_vendor v = s->config.vendor;
+    s->profile = (struct sim_profile){
+        .xsave = v != SIM_NONE, .x2apic = s->config.x2apic, .tsc_deadline = v != SIM_SVM, .nx = true, .page_1g = true,
+        .smep = v != SIM_NONE,
+    };
+    s->virt = v == SIM_VMX ? &sim_vmx : v == SIM_SVM ? &sim_svm : NULL;
+}
+
+static bool sim_cpus_create(struct sim *s)
+{
+    s->cpu = aligned_alloc(64, s->cpu_count * sizeof(*s->cpu));
+    if (!s->cpu)
+        return false;
+    memset(s->cpu, 0, s->cpu_count * sizeof(*s->cpu));
+    for (u32 i = 0; i < s->cpu_count; i++) {
+        struct sim_cpu *cpu = &s->cpu[i];
+        cpu->sim = s;
+        cpu->id = i;
+        cpu->apic_id = 2 * i;   /* as with hyper-threading off: nobody may take it for the number of the CPU */
+        start_registers(cpu);
+        if (s->virt && !s->virt->cpu_create(cpu))
+            return false;
+    }
+    return true;
+}
+
+struct sim *sim_create(const struct sim_config *config)
+{
+    if (!sim_config_legal(config)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    struct sim *s = calloc(1, sizeof(*s));
+    if (!s)
+        return NULL;
+    struct sim *const before = sim_here;
+    s->config = *config;
+    s->cpu_count = config->cpus;
+    s->ram_bytes = config->ram_bytes;
+    s->timer_next = ~0ul;
+    s->result.message = s->message;
+    s->result.event_hash = 0xcbf29ce484222325ul;   /* FNV-1a's offset basis */
+    s->upcall = (struct sim_upcall){ kern_boot, kern_trap, kern_nmi };
+    sim_profile(s);
+    sim_here = s;
+    const bool made = memory_create(s) && firmware_create(s) && sim_cpus_create(s);
+    sim_here = before;
+    if (!made) {
+        sim_destroy(s);
+        errno = ENOMEM;
+        return NULL;
+    }
+    s->current = &s->cpu[0];
+    return s;
+}
+
+enum sim_end sim_run(struct sim *s, u64 max_steps)
+{
+    if (s->ended)
+        return s->result.end;
+    struct sim *const before = sim_here;
+    sim_here = s;
+    s->in_run = true;
+    s->stopped = false;
+    s->steps_end = s->result.steps + max_steps < max_steps ? ~0ul : s->result.steps + max_steps;
+    if (!s->booted) {
+        s->booted = true;
+        start_boot(s->current);
+    }
+    s->main = (struct fiber){ 0 };
+    fiber_switch(&s->main, &s->current->fiber);
+    s->in_run = false;
+    sim_here = before;
+    return s->result.end;
+}
+
+void sim_end(struct sim *s, enum sim_end end, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(s->message, sizeof(s->message), format, args);
+    va_end(args);
+    s->result.end = end;
+    if (s->unit || !s->in_run)
+        unit_end(s);
+    s->ended = true;
+    fiber_leave(&s->current->fiber, &s->main);
+}
+
+const struct sim_result *sim_result(const struct sim *s)
+{
+    return &s->result;
+}
+
+void sim_stop(struct sim *s)
+{
+    s->stopped = true;
+    s->steps_end = 0;
+}
+
+void sim_destroy(struct sim *s)
+{
+    for (u32 i = 0; s->cpu && i < s->cpu_count; i++)
+        if (s->virt && s->cpu[i].virt)
+            s->virt->cpu_destroy(&s->cpu[i]);
+    free(s->cpu);
+    memory_destroy(s);
+    if (sim_here == s)
+        sim_here = NULL;
+    free(s);
+}

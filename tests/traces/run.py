@@ -1,0 +1,85 @@
+#!/usr/bin/python3
+"""Does what is recorded anywhere replay in the process on both models, and is a changed VMM caught, and a broken file named?"""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+from tap import Tap  # noqa: E402
+
+ENV = os.environ | {"ORRERY_NO_BUILD": "1"}
+MACHINES = (("sim", "vmx"), ("sim", "svm"), ("qemu", "svm"), ("bochs", "vmx"))
+
+
+def orrery(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(ROOT / "orrery"), *args], capture_output=True, text=True, errors="replace", env=ENV | env)
+
+
+def changed_vmm(scratch: Path) -> Path:
+    """A copy of the user programs with a VMM that answers CPUID leaf 1 differently; the change is made in a scratch copy of its source."""
+    tree, user = scratch / "tree", scratch / "user"
+    tree.mkdir()
+    for part in ("kernel", "scenarios", "Makefile"):
+        (shutil.copytree if (ROOT / part).is_dir() else shutil.copy)(ROOT / part, tree / part)
+    source = next(p for p in sorted((tree / "scenarios/vmm").glob("*.c")) if "CPUID_LEAF_1_EDX" in p.read_text())
+    text = source.read_text()
+    source.write_text(text.replace("#define CPUID_LEAF_1_EDX ", "#define CPUID_LEAF_1_EDX 0x80000000u ^ ", 1))
+    assert source.read_text() != text
+    subprocess.run(["make", "-s", "-C", str(tree), "build/user/vmm.elf"], check=True, capture_output=True)
+    shutil.copytree(ROOT / "build/user", user, ignore=shutil.ignore_patterns("scenarios"))
+    shutil.copy(tree / "build/user/vmm.elf", user / "vmm.elf")
+    return user
+
+
+def record_and_replay(tap: Tap, scratch: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda m: orrery("record", "guest-hello", "--on", m[0], "--vendor", m[1], "-o", str(scratch / "-".join(m))), MACHINES))
+    for (on, vendor), result in zip(MACHINES, done):
+        if not tap.check(result.returncode == 0, f"record guest-hello on {on} {vendor}", result.stdout[-500:] + result.stderr[-500:]):
+            continue
+        for model in ("vmx", "svm"):
+            replay = orrery("replay", str(scratch / f"{on}-{vendor}"), "--vendor", model)
+            tap.check(replay.returncode == 0 and "no difference" in replay.stdout, f"the recording of {on} {vendor} replays on {model}",
+                      replay.stdout[-800:] + replay.stderr[-500:])
+
+
+def planted_difference(tap: Tap, scratch: Path) -> None:
+    user = changed_vmm(scratch)
+    for on, vendor in MACHINES:
+        replay = orrery("replay", str(scratch / f"{on}-{vendor}"), ORRERY_USER=str(user))
+        named = any(line.startswith("exit ") and "field" in line for line in replay.stdout.splitlines())
+        tap.check(replay.returncode == 1 and named, f"a changed CPUID answer against the recording of {on} {vendor} is caught, exit and field named",
+                  f"status {replay.returncode}\n{replay.stdout[-600:]}{replay.stderr[-300:]}")
+
+
+def broken_files(tap: Tap, scratch: Path) -> None:
+    good = scratch / "sim-vmx"
+    data = (good / "trace.bin").read_bytes()
+    for what, changed in (("truncated in a record", data[:len(data) // 2 + 3]), ("truncated in the header", data[:20]), ("empty", b""),
+                          ("foreign magic", b"X" + data[1:]), ("record of no size", data[:42] + b"\0\0" + data[44:]), ("without its end", data[:40])):
+        bad = scratch / "bad"
+        shutil.rmtree(bad, ignore_errors=True)
+        shutil.copytree(good, bad)
+        (bad / "trace.bin").write_bytes(changed)
+        done = orrery("replay", str(bad))
+        lines = done.stderr.strip().splitlines()
+        tap.check(done.returncode == 2 and len(lines) == 1 and "offset" in lines[0], f"trace {what}: one line with the offset, status 2", done.stderr[-500:])
+
+
+def run(tap: Tap) -> None:
+    """All of this file's checks."""
+    with tempfile.TemporaryDirectory(prefix="orrery-test-") as name:
+        record_and_replay(tap, Path(name))
+        planted_difference(tap, Path(name))
+        broken_files(tap, Path(name))
+
+
+if __name__ == "__main__":
+    result = Tap()
+    run(result)
+    sys.exit(result.finish())

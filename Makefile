@@ -46,12 +46,12 @@ CC_cov   := gcc
 CC_tsan  := clang
 CC_tsan-gcc := gcc
 CC_clang := clang
-F_plain  := -O2 -g
-F_asan   := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-F_cov    := -O0 -g --coverage
-F_tsan   := -O2 -g
-F_tsan-gcc := -O2 -g
-F_clang  := -O2 -g
+F_plain  := -fno-pie -O2 -g
+F_asan   := -fno-pie -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+F_cov    := -fno-pie -O0 -g --coverage
+F_tsan   := -fno-pie -O2 -g
+F_tsan-gcc := -fno-pie -O2 -g
+F_clang  := -fno-pie -O2 -g
 # Only the kernel is instrumented for the exploring build; sim/tsan.c is the runtime.
 K_tsan   := -fsanitize=thread
 K_tsan-gcc := -fsanitize=thread -Wno-tsan
@@ -116,23 +116,23 @@ build/$(1)/libsim.a: $$(patsubst %.S,build/$(1)/%.o,$$(patsubst %.c,build/$(1)/%
 	$$(Q)rm -f $$@ && ar rcs $$@ $$^
 build/$(1)/unit: $$(UNIT_C:%.c=build/$(1)/%.o) $$(HOSTED_USER_C:%.c=build/$(1)/%.o) build/$(1)/libkernel.a build/$(1)/libsim.a
 	$$(call say,LINK,$$@)
-	$$(Q)$$(CC_$(1)) $$(F_$(1)) -o $$@ $$(filter %.o,$$^) -Wl,--start-group build/$(1)/libkernel.a build/$(1)/libsim.a -Wl,--end-group -lcmocka -lZydis
+	$$(Q)$$(CC_$(1)) $$(F_$(1)) -no-pie -o $$@ $$(filter %.o,$$^) -Wl,--start-group build/$(1)/libkernel.a build/$(1)/libsim.a -Wl,--end-group -lcmocka -lZydis
 endef
 $(foreach v,$(VARIANTS),$(eval $(call HOSTED_RULES,$(v))))
 
 # The one binary with Unicorn (GPL-2.0): the engine's MMU is replaced at link time, see sim/unicorn/.
-WRAP := -Wl,--wrap=x86_cpu_tlb_fill_x86_64 -Wl,--wrap=memory_mapping -Wl,--wrap=helper_vmrun_x86_64
+WRAP := @sim/unicorn/wrap
 build/plain/sim/unicorn/%.o: sim/unicorn/%.c
 	$(call say,CC plain,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC_plain) $(HOSTED) $(F_plain) $(I_sim) -c -o $@ $<
 build/orrery-unicorn: $(HARNESS_C:%.c=build/plain/%.o) build/plain/kernel.o build/plain/libsim.a
 	$(call say,LINK,$@)
-	$(Q)$(CC_plain) -o $@ $(filter %.o,$^) build/plain/libsim.a /usr/lib/x86_64-linux-gnu/libunicorn.a $(WRAP) -lm -lpthread
+	$(Q)$(CC_plain) -no-pie -o $@ $(filter %.o,$^) build/plain/libsim.a /usr/lib/x86_64-linux-gnu/libunicorn.a $(WRAP) -lm -lpthread
 # The other hosted kernels under the same engine: booted by the tests.
 build/orrery-unicorn-%: $(HARNESS_C:%.c=build/plain/%.o) build/%/kernel.o build/plain/libsim.a
 	$(call say,LINK,$@)
-	$(Q)$(CC_plain) -o $@ $(filter %.o,$^) build/plain/libsim.a /usr/lib/x86_64-linux-gnu/libunicorn.a $(WRAP) -lm -lpthread
+	$(Q)$(CC_plain) -no-pie -o $@ $(filter %.o,$^) build/plain/libsim.a /usr/lib/x86_64-linux-gnu/libunicorn.a $(WRAP) -lm -lpthread
 
 # ---- Bare metal ----
 BAREFLAGS := -O2 -g -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-omit-frame-pointer
@@ -226,7 +226,7 @@ fuzz-binaries: $(FUZZERS)
 build/fuzz/%: tests/fuzz/%.c build/asan/libkernel.a build/asan/libsim.a
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
-	$(Q)clang $(HOSTED) $(F_asan),fuzzer $(I_tests) -o $@ $< -Wl,--start-group build/asan/libkernel.a build/asan/libsim.a -Wl,--end-group
+	$(Q)clang $(HOSTED) $(F_asan) -no-pie -fsanitize=fuzzer $(I_tests) -o $@ $< -Wl,--start-group build/asan/libkernel.a build/asan/libsim.a -Wl,--end-group
 
 coverage: build/cov/unit
 	@tests/coverage

@@ -12,6 +12,7 @@ static struct sim_cpu *atomic_point(const void *address, u32 bytes)
     struct sim_cpu *cpu = sim_this();
     sim_step(cpu);
     memory_check(cpu->sim, address, bytes, "atomic access");
+    cpu->turn_looked = true;
     return cpu;
 }
 

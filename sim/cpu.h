@@ -61,6 +61,7 @@ struct sim_cpu {
 
     /* Spinning: see sched.c. */
     u64 turn_writes;           /* sim->writes at the last mach_relax */
+    bool turn_looked;          /* the turn read memory that others write */
     bool turn_outside;         /* the turn looked at something that changes without a write: clock, device */
 
     struct store_entry store[STORE_BUFFER_MAX];   /* oldest first */

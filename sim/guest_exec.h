@@ -2,6 +2,7 @@
 /* What an instruction of a guest does when the controls let it pass: the engines report it, neither vendor's model exits, so the model executes it.
  * Small on purpose: only what struct sim_guest holds changes. */
 #pragma once
+#include "abi/hypercall.h"   /* RIGHT_* */
 #include "virt_model.h"
 
 /* Bits that the vendor or the profile fixes. */

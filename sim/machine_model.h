@@ -85,6 +85,8 @@ void sim_end(struct sim *s, enum sim_end end, const char *format, ...) __attribu
 /* A rule of the architecture or of a checker was broken by the kernel: say which, with the manual's section where there is one. */
 #define sim_finding(...) sim_end(sim_here, SIM_FINDING, __VA_ARGS__)
 
+void unit_end(struct sim *s) __attribute__((noreturn));   /* the end of a machine that nobody runs: unit.c */
+
 /* ---- Events: hash.c ---- */
 enum hash_event { HASH_TRAP = 1, HASH_RESUME, HASH_IPI, HASH_CONSOLE, HASH_SHUTDOWN };
 void sim_hash(struct sim *s, u64 word);

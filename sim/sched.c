@@ -71,7 +71,8 @@ static void sched_unit(struct sim *s)
 
 static void sched_nmi(struct sim_cpu *cpu)
 {
-    if (!cpu->nmi || cpu->in_nmi || !cpu->kern_cpu)
+    /* In a guest it is the VMX or SVM model's: it exits. */
+    if (!cpu->nmi || cpu->in_nmi || !cpu->kern_cpu || cpu->state == CPU_GUEST)
         return;
     cpu->nmi = false;
     cpu->in_nmi = true;
@@ -173,10 +174,10 @@ void mach_relax(void)
     struct sim_cpu *cpu = sim_this();
     struct sim *s = cpu->sim;
     store_drain(cpu);
-    const bool asleep = !cpu->turn_outside && cpu->turn_writes == s->writes;
-    const bool outside = cpu->turn_outside;
+    const bool outside = cpu->turn_outside || !cpu->turn_looked;   /* a turn that looks at nothing is a delay */
+    const bool asleep = !outside && cpu->turn_writes == s->writes;
     cpu->turn_writes = s->writes;
-    cpu->turn_outside = false;
+    cpu->turn_outside = cpu->turn_looked = false;
     if (s->unit) {
         sim_step(cpu);
         if (++s->relaxes > UNIT_RELAXES)

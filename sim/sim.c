@@ -8,7 +8,6 @@
 #include "firmware.h"
 #include "memory.h"
 #include "start.h"
-#include "unit.h"
 #include "virt_model.h"
 
 #define RAM_MIN (16ul << 20)

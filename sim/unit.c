@@ -3,7 +3,7 @@
  * the test names. The hook is how a test looks between two steps. */
 #include <errno.h>
 #include <stdlib.h>
-#include "unit.h"
+#include "machine_model.h"
 
 struct sim *sim_unit(u32 cpus, u64 ram_bytes, enum sim_vendor vendor)
 {

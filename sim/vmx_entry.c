@@ -45,9 +45,9 @@ static u32 check_instruction(struct sim_cpu *cpu, bool launched, u32 *error)
 {
     struct vmx_cpu *c = vmx_of(cpu);
     *error = 0;
-    if (!c->on || !(cpu->efer & EFER_LMA)) {
+    if (!c->on) {
         c->last_check = P(1);
-        sim_finding("P01: VM entry %s: #UD (SDM 3C 26.1)", c->on ? "in compatibility mode" : "outside VMX operation");
+        sim_finding("P01: VM entry outside VMX operation: #UD (SDM 3C 26.1)");
     }
     if (!c->current)
         return P(4);

@@ -42,7 +42,8 @@ struct bare_frame {
 
 extern struct bare_cpu bare_cpu[BARE_CPUS];
 extern u64 bare_root[];                                  /* page table */
-extern const u8 bare_trampoline[], bare_trampoline_end[], bare_stubs[];
+extern const u8 bare_trampoline[], bare_trampoline_end[];   /* linked at their physical address */
+extern const u8 bare_stubs[];
 extern u8 bare_code_end[], bare_data_end[];              /* linker script */
 struct bare_fixup {
     u64 from, to;
@@ -53,6 +54,7 @@ void bare_syscall(void);
 void bare_vmx_exit(void);
 void bare_cpu_init(struct bare_cpu *c);
 void bare_exception(struct bare_frame *f);
+void bare_pic_off(void);
 void bare_serial_init(void);
 void bare_print(const char *text);
 void bare_print_hex(u64 value);

@@ -92,6 +92,7 @@ void bare_cpu_init(struct bare_cpu *c)
     if (c == bare_cpu) {
         idt_init();
         bare_serial_init();
+        bare_pic_off();
     }
     c->stack_top = (u64)c + sizeof(*c);
     c->host_vmcb = (u64)c->vmcb - KERNEL_OFFSET;
@@ -153,7 +154,7 @@ bool mach_reserved(u32 index, u64 *start, u64 *end)
 /* Copied only now, when the boot loader's data is no longer needed. */
 u32 mach_ap_vector(void)
 {
-    mach_copy(mach_phys_to_virt(TRAMPOLINE), bare_trampoline, (size_t)(bare_trampoline_end - bare_trampoline));
+    mach_copy(mach_phys_to_virt(TRAMPOLINE), mach_phys_to_virt((u64)bare_trampoline), (size_t)(bare_trampoline_end - bare_trampoline));
     return TRAMPOLINE >> 12;
 }
 

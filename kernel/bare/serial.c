@@ -8,6 +8,7 @@
 #define UART_LSR    5
 #define UART_SCRATCH 7
 #define LSR_EMPTY   0x20u
+#define LSR_IDLE    0x40u       /* the last bit is on the wire */
 #define POLLS       100000u   /* a byte at 115200 baud takes 87 us, a port access about 1 us */
 
 #define EXIT_PORT   0xf4      /* QEMU isa-debug-exit */
@@ -30,11 +31,16 @@ static void uart_init(u16 port)
         mach_port_out(port + setup[i][0], 1, setup[i][1]);
 }
 
+static void uart_wait(u16 port, u32 flag)
+{
+    for (u32 n = 0; n < POLLS && !(mach_port_in(port + UART_LSR, 1) & flag); n++)
+        mach_relax();
+}
+
 static void uart_write(u16 port, const char *bytes, u32 count)
 {
     for (u32 i = 0; i < count; i++) {
-        for (u32 n = 0; n < POLLS && !(mach_port_in(port + UART_LSR, 1) & LSR_EMPTY); n++)
-            mach_relax();
+        uart_wait(port, LSR_EMPTY);
         mach_port_out(port, 1, (u8)bytes[i]);
     }
 }
@@ -95,6 +101,9 @@ void mach_shutdown(u32 code)
     bare_print("orrery: shutdown code ");
     print_decimal(code);
     bare_print("\n");
+    uart_wait(COM1, LSR_IDLE);
+    if (com2_present)
+        uart_wait(COM2, LSR_IDLE);
     mach_port_out(EXIT_PORT, 4, code);
     for (const char *s = "Shutdown"; *s; s++)
         mach_port_out(BOCHS_PORT, 1, (u8)*s);

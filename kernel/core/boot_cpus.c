@@ -36,7 +36,7 @@ static void memory_free(const struct boot_info *boot, struct ranges *r)
 }
 
 /* A quarter of memory within limits, from the top of the largest range the kernel can address. */
-static u64 pool_take(struct ranges *r, u64 *bytes)
+u64 boot_pool_take(struct ranges *r, u64 *bytes)
 {
     u64 total = 0;
     for (u32 i = 0; i < r->count; i++)
@@ -46,24 +46,6 @@ static u64 pool_take(struct ranges *r, u64 *bytes)
     if (*bytes < BOOT_POOL_MIN)
         mach_panic("boot: no 4 MiB of free memory in one piece");
     return ranges_take(r, *bytes, mach_direct_end());
-}
-
-static struct kern *kern_make(const struct boot_info *boot, const struct ranges *user, u64 pool, u64 bytes)
-{
-    struct quota q = {0};
-    struct mem *const m = mem_init(pool, bytes);
-    void *p;
-    atomic_store(&q.limit, mem_free_bytes(m));
-    require(mem_alloc(m, &q, sizeof(struct kern), &p), "boot: no memory for the kernel's root structure");
-    struct kern *const k = p;
-    k->boot = *boot;
-    k->user = *user;
-    k->mem = m;
-    k->quota = q;
-    k->clock = mach_clock();
-    k->cpu_count = min(boot->cpu_count, CPU_MAX);
-    k->host_leaf_level = mach_cpuid(0x80000001, 0).edx & CPUID_81_EDX_1G ? 2 : 1;
-    return k;
 }
 
 static void cpus_make(struct kern *k)
@@ -79,8 +61,29 @@ static void cpus_make(struct kern *k)
     }
 }
 
-/* The part that each CPU does for itself; from then on it takes requests. */
-static void cpu_start(struct cpu *cpu)
+struct kern *boot_kern_make(const struct boot_info *boot, const struct ranges *user, u64 pool, u64 bytes)
+{
+    struct quota q = {0};
+    struct mem *const m = mem_init(pool, bytes);
+    void *p;
+    atomic_store(&q.limit, mem_free_bytes(m));
+    require(mem_alloc(m, &q, sizeof(struct kern), &p), "boot: no memory for the kernel's root structure");
+    struct kern *const k = p;
+    k->boot = *boot;
+    k->user = *user;
+    k->mem = m;
+    k->quota = q;
+    k->clock = mach_clock();
+    k->cpu_count = min(boot->cpu_count, CPU_MAX);
+    k->host_leaf_level = mach_cpuid(0x80000001, 0).edx & CPUID_81_EDX_1G ? 2 : 1;
+    mach_kern_set(k);
+    cpus_make(k);
+    k->virt = virt_probe();
+    k->vcpu_capabilities = k->virt ? k->virt->groups : 0;
+    return k;
+}
+
+void boot_cpu_start(struct cpu *cpu)
 {
     struct kern *const k = cpu->kern;
     mach_cpu_set(cpu);
@@ -118,14 +121,10 @@ struct cpu *boot_bsp(u32 magic, u64 info)
     check(boot_parse(magic, info, &boot));
     check(acpi_parse(&boot));
     memory_free(&boot, &user);
-    const u64 pool = pool_take(&user, &bytes);
-    struct kern *const k = kern_make(&boot, &user, pool, bytes);
-    mach_kern_set(k);
-    cpus_make(k);
-    k->virt = virt_probe();
-    k->vcpu_capabilities = k->virt ? k->virt->groups : 0;
+    const u64 pool = boot_pool_take(&user, &bytes);
+    struct kern *const k = boot_kern_make(&boot, &user, pool, bytes);
     struct cpu *const cpu = k->cpu[0];
-    cpu_start(cpu);
+    boot_cpu_start(cpu);
     k->boot_deadline = mach_tsc_read() + k->clock.tsc_khz * BOOT_WAIT_MS;
     for (u32 i = 1; i < k->cpu_count; i++)
         apic_start_cpu(cpu, k->cpu[i]->apic_id, mach_ap_vector());
@@ -141,7 +140,7 @@ struct cpu *boot_ap(void)
         struct cpu *const cpu = k->cpu[i];
         if (k->boot.apic_id[i] != id)
             continue;
-        cpu_start(cpu);
+        boot_cpu_start(cpu);
         apic_ipi(cpu, k->cpu[0]);
         return cpu;
     }

@@ -97,22 +97,29 @@ void pd_destroy(struct cpu *cpu, struct pd *pd)
     pd_step(cpu, &pd->object.release);
 }
 
+/* The owner may have revoked pages itself, and mapped something else there since: those are not touched. */
+static u64 run_length(struct pd *pd, u64 page, u64 frame, u64 pages)
+{
+    u64 n = 0, mapped;
+    u32 rights;
+    while (n < pages && space_mem_lookup(&pd->memory, page + n, &mapped, &rights) && mapped == frame + n)
+        n++;
+    return n;
+}
+
 enum status pd_unmap(struct cpu *cpu, struct pd *pd, u64 page, const void *memory, u64 pages, u64 *generation)
 {
     const u64 frame = mach_virt_to_phys(memory) >> PAGE_BITS;
     u64 newest = 0;
-    for (u64 i = 0; i < pages; i++) {
-        u64 mapped, one = 0;
-        u32 rights;
-        /* The owner may have revoked them itself, and mapped something else there since. */
-        if (!space_mem_lookup(&pd->memory, page + i, &mapped, &rights) || mapped != frame + i)
-            continue;
-        const enum status s = space_mem_revoke(cpu, &pd->memory, page + i, 1, true, &one);
+    for (u64 i = 0, n; i < pages; i += max(n, 1ul)) {
+        u64 one = 0;
+        n = run_length(pd, page + i, frame + i, pages - i);   /* in one piece, so that no range has to be split */
+        const enum status s = n ? space_mem_revoke(cpu, &pd->memory, page + i, n, true, &one) : OK;
         if (s != OK)
             return s;
         newest = max(newest, one);
     }
-    /* What was revoked in an earlier step may still be under way. */
+    /* What was revoked in an earlier step, or by the owner, may still be under way. */
     *generation = max(newest, pd->memory.flush_generation);
     return OK;
 }

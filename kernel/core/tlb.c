@@ -17,9 +17,9 @@
 
 static void invalidate(struct cpu *cpu, u64 kinds)
 {
-    if (kinds & TLB_HOST)
+    if (kinds & TLB_KIND_HOST)
         mach_cr3_write(mach_cr3_read());   /* no PCID, no global pages below the kernel's half: drops them all */
-    if (kinds & TLB_GUEST && cpu->kern->virt)
+    if (kinds & TLB_KIND_GUEST && cpu->kern->virt)
         cpu->kern->virt->flush(cpu);
 }
 
@@ -48,7 +48,7 @@ void tlb_batch_add(struct tlb_batch *b, struct space_mem *space)
 
 static u64 kinds_for(const struct tlb_batch *b, u32 id)
 {
-    return (b->host & bit(id) ? TLB_HOST : 0) | (b->guest & bit(id) ? TLB_GUEST : 0);
+    return (b->host & bit(id) ? TLB_KIND_HOST : 0) | (b->guest & bit(id) ? TLB_KIND_GUEST : 0);
 }
 
 static void request(struct cpu *cpu, struct cpu *target, u64 generation)

@@ -14,11 +14,11 @@ struct space_mem;
 struct tlb_cpu {
     atomic_u64 requested;   /* newest generation asked of this CPU */
     atomic_u64 done;        /* newest generation it has completed */
-    atomic_u64 kinds;       /* TLB_*: what the requests not yet done are about */
+    atomic_u64 kinds;       /* TLB_KIND_*: what the requests not yet done are about */
 };
 
-#define TLB_HOST  0x1u      /* translations of a host space */
-#define TLB_GUEST 0x2u      /* nested translations */
+#define TLB_KIND_HOST  0x1u      /* translations of a host space */
+#define TLB_KIND_GUEST 0x2u      /* nested translations */
 
 /* CPUs to be asked for several changes at once. */
 struct tlb_batch {

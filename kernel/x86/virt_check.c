@@ -84,6 +84,8 @@ static u32 check_activity(const struct vcpu_state *s)
         return VCPU_CHECK('A', 8);
     if ((s->interruptibility & 3) == 3)
         return VCPU_CHECK('A', 9);
+    if (s->pending_debug && kern()->virt->vendor == 2)
+        return VCPU_CHECK_PENDING_DEBUG;
     return s->pending_debug & DEBUG_RESERVED ? VCPU_CHECK('A', 17) : 0;
 }
 

@@ -21,6 +21,7 @@ static_assert(sizeof(struct virt_regs) <= sizeof(((struct vcpu *)0)->backend), "
 #define VIRT_DR           0x2ul   /* the guest uses debug registers: switch DR0-3; else MOV DR exits */
 #define VIRT_RDTSC        0x4ul   /* VCPU_CONTROL_RDTSC */
 #define VIRT_NMI_BLOCKED  0x8ul   /* SVM: no NMI before the next IRET */
+#define VIRT_IRET         0x40ul  /* SVM: the guest stands at the IRET that will unblock NMIs */
 #define VIRT_FAILED       0x20ul  /* the last entry failed: nothing was delivered */
 #define VIRT_RIP_ADVANCED 0x10ul  /* SVM: RIP was moved over an injected software interrupt */
 

@@ -5,6 +5,7 @@
  * are walked at every entry even if no value differs, and a refused value would be an entry failure instead of a named check at the load.
  * Not handled: 32-bit hosts, nested VMX, SMM. */
 #include "arch/x86.h"
+#include "pd.h"
 #include "ptab.h"
 #include "space_mem.h"
 #include "vmx_x86.h"

@@ -88,7 +88,7 @@ __attribute__((naked, noreturn)) static void thread_begin(void)
 static enum status ec(const struct thread_config *c, u32 kind, u64 ip, u64 sp, struct thread *out)
 {
     const u64 utcb = PROGRAM_UTCB + c->number * PROGRAM_UTCB_STEP;
-    const u64 config = EC_CONFIG(c->cpu, kind, PROGRAM_SEL_EVENT(c->cpu));
+    const u64 config = EC_CONFIG(c->cpu, kind, c->event_base ? c->event_base : PROGRAM_SEL_EVENT(c->cpu));
     *out = (struct thread){ (struct utcb *)utcb, c->cpu };
     return hv_ec_create(PROGRAM_SEL_PD, c->ec, utcb, ip, sp, config);
 }

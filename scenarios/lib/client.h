@@ -30,6 +30,7 @@ struct thread_config {
     u32 cpu;
     u32 priority;
     u64 ec, sc;                  /* selectors to fill; a local EC has no sc */
+    u64 event_base;              /* 0: PROGRAM_SEL_EVENT(cpu), exceptions go to root */
     void *stack_top;             /* a multiple of 16 */
     void (*entry)(void *arg);    /* must not return; local ECs: not used */
     void *arg;

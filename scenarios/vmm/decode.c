@@ -165,6 +165,12 @@ static bool move_extend(struct cursor *c, struct decoded *out, u8 size, bool sig
     return true;
 }
 
+/* MOVSXD. With a 16-bit operand the manuals differ in how much it reads: not decoded. */
+static bool move_extend_32(struct cursor *c, struct decoded *out)
+{
+    return c->mode == DECODE_64 && operand_size(c) != 2 && move_extend(c, out, 4, c->rex & REX_W);
+}
+
 static bool port(struct cursor *c, struct decoded *out, u8 opcode)
 {
     out->op = opcode & 2 ? DECODE_OUT : DECODE_IN;
@@ -203,7 +209,7 @@ static bool group_0f01(struct cursor *c, struct decoded *out)
     modrm(c);
     if (c->mod == 3 && (c->reg & 7) == 0 && c->rm == 1 && !c->rep && !c->operand_prefix)
         return plain(out, DECODE_VMCALL);
-    if (c->mod == 3 && (c->reg & 7) == 3 && c->rm == 1 && !c->rep && !c->operand_prefix)
+    if (c->mod == 3 && (c->reg & 7) == 3 && c->rm == 1)
         return plain(out, DECODE_VMMCALL);
     if ((c->reg & 7) != 6)
         return false;
@@ -235,7 +241,7 @@ static bool opcode_any(struct cursor *c, struct decoded *out, u8 opcode)
 {
     switch (opcode) {
     case 0x0f: return opcode_0f(c, out);
-    case 0x63: return c->mode == DECODE_64 && move_extend(c, out, min(operand_size(c), 4), c->rex & REX_W);
+    case 0x63: return move_extend_32(c, out);
     case 0x6c ... 0x6f: return port_string(c, out, opcode);
     case 0x88: return move(c, out, DECODE_STORE, true);
     case 0x89: return move(c, out, DECODE_STORE, false);

@@ -11,7 +11,6 @@
 #define ENV_BYTES     16384u           /* markers are searched for in so many bytes of the library's state */
 #define OBJECT_BYTES  65536u
 #define MARKER        0x5a3c96e1d2b40000ul
-#define XMM_STRIDE    64u
 
 static _Thread_local struct core *running;
 
@@ -43,32 +42,38 @@ void core_flush_page(struct core *c, u64 linear)
     tlb_flush_page_x86_64(c->cpu, linear);
 }
 
+/* External interrupts and NMIs push no error code whatever their vector; INT n, INT3 and INTO push the RIP behind them. */
+static void deliver(struct core *c, u32 vector)
+{
+    const u32 type = c->event >> 8 & 7;
+    const bool software = type == 4 || type == 6;
+    if (type == 0 || type == 2) {
+        do_interrupt_x86_hardirq_x86_64(c->env, (int)vector, 1);
+        return;
+    }
+    *c->exception_index = (s32)vector;
+    c->exception->is_int = software;
+    c->exception->error_code = (s32)(c->event >> 32);
+    c->exception->next_eip = c->env->rip + c->event_bytes;
+    x86_cpu_do_interrupt_x86_64(c->cpu);
+    c->exception->is_int = 0;
+}
+
 /* The only interrupt that reaches this hook is our own LIB_DELIVER: inside the run loop, so a fault on the way unwinds properly. */
 static void on_interrupt(uc_engine *uc, uint32_t number, void *arg)
 {
     struct core *c = arg;
-    const u32 type = c->event >> 8 & 7;
-    const bool software = type >= 4;
     if (!(number & LIB_DELIVER)) {
-        c->stop = (struct core_stop){.message = "an exception passed its intercept"};
+        c->stop = (struct core_stop){.code = number, .message = "an exception passed its intercept"};
         core_leave(c, STOP_LIBRARY, 0);
     }
     c->delivering = true;
-    *c->exception_index = (s32)(number & 0xff);
-    c->exception->is_int = software;
-    c->exception->error_code = (s32)(c->event >> 32);
-    c->exception->next_eip = c->env->rip + (software ? c->event_bytes : 0);
-    c->env->hflags &= ~(LIB_GUEST | LIB_SHADOW);   /* with the flag set the library would write to a VMCB */
-    x86_cpu_do_interrupt_x86_64(c->cpu);
-    c->env->hflags |= LIB_GUEST;
     c->exception->is_int = 0;
+    c->env->hflags &= ~(LIB_GUEST | LIB_SHADOW);   /* with the flag set the library would write to a VMCB */
+    deliver(c, number & 0xff);
+    c->env->hflags |= LIB_GUEST;
     c->delivering = false;
     c->event = 0;
-}
-
-static void on_block(uc_engine *uc, uint64_t address, uint32_t bytes, void *arg)
-{
-    /* Exists so that blocks call the trace helper, which is replaced: wrap.c. */
 }
 
 void core_run(struct core *c, u64 budget)
@@ -100,7 +105,7 @@ static u8 *find(u8 *start, u32 bytes, u64 marker)
     return NULL;
 }
 
-static enum core_answer probe_translate(void *arg, u64 linear, u32 access, bool user, struct core_page *page)
+static enum core_answer probe_translate(void *arg, u64 linear, u32 access, enum core_mode mode, struct core_page *page)
 {
     *page = (struct core_page){.frame = SCRATCH >> PAGE_BITS, .rights = RIGHT_MEMORY};
     return CORE_OK;
@@ -165,7 +170,7 @@ static const char *find_debug_and_vectors(struct core *c)
     (void)!uc_reg_write(c->uc, UC_X86_REG_XMM0, xmm[0]);
     (void)!uc_reg_write(c->uc, UC_X86_REG_XMM15, xmm[1]);
     c->xmm = find((u8 *)c->env, ENV_BYTES, xmm[0][0]);
-    if (!c->xmm || *(u64 *)(c->xmm + 15 * XMM_STRIDE) != xmm[1][0])
+    if (!c->xmm || *(u64 *)(c->xmm + 15 * LIB_XMM_STRIDE) != xmm[1][0])
         return "its SSE registers were not found";
     return NULL;
 }
@@ -239,7 +244,7 @@ struct core *core_create(u8 *ram, u64 ram_bytes, const char **why)
         uc_mem_map_ptr(c->uc, 0, ram_bytes, UC_PROT_ALL, ram) != UC_ERR_OK ||
         uc_mem_map_ptr(c->uc, SCRATCH, PAGE_SIZE, UC_PROT_ALL, page) != UC_ERR_OK ||
         uc_hook_add(c->uc, &c->hook[0], UC_HOOK_INTR, (void *)on_interrupt, c, 1, 0) != UC_ERR_OK ||
-        uc_hook_add(c->uc, &c->hook[1], UC_HOOK_BLOCK, (void *)on_block, c, 1, 0) != UC_ERR_OK) {
+        uc_hook_add(c->uc, &c->hook[1], UC_HOOK_BLOCK, (void *)core_block, c, 1, 0) != UC_ERR_OK) {
         core_destroy(c);
         return NULL;
     }

@@ -17,6 +17,8 @@ enum core_stop_kind {
     STOP_INTERCEPT,    /* code: INTERCEPT_* */
     STOP_IO,           /* port, bytes, in */
     STOP_SYSCALL,
+    STOP_INVLPG,       /* address */
+    STOP_LMSW,         /* address: the operand */
     STOP_WINDOW,       /* interruptible, and core.window is set */
     STOP_CLIENT,       /* translate() said so, and noted why */
     STOP_LIBRARY,      /* the library gave up: message */
@@ -32,6 +34,7 @@ struct core_stop {
 };
 
 enum core_answer { CORE_OK, CORE_FAULT, CORE_LEAVE };
+enum core_mode { CORE_SMAP, CORE_CPL3, CORE_SUPERVISOR };   /* the library's MMU indexes; SMAP: supervisor that may not touch user pages */
 
 struct core_page {
     u64 frame;         /* physical page number */
@@ -42,7 +45,7 @@ struct core_page {
 /* Who runs on the core. Called in the middle of an instruction. */
 struct core_client {
     /* Translate. access: one RIGHT_*. CORE_FAULT: raise page->vector. CORE_LEAVE: stop with STOP_CLIENT, RIP at the instruction. */
-    enum core_answer (*translate)(void *arg, u64 linear, u32 access, bool user, struct core_page *page);
+    enum core_answer (*translate)(void *arg, u64 linear, u32 access, enum core_mode mode, struct core_page *page);
     /* CPUID and RDTSC(P): true: executed here, go on. */
     bool (*execute)(void *arg, u32 code);
 };
@@ -67,6 +70,7 @@ struct core {
     void *arg;
     u64 budget, executed;         /* instructions */
     bool window;
+    u32 pass;                     /* the next intercept of this code + 1 lets its instruction execute; 0: none */
     u64 event;                    /* format of abi/vcpu.h: delivered before the first instruction; 0 once it is delivered */
     u32 event_bytes;              /* length of the instruction of a software event */
     bool delivering, running;
@@ -91,6 +95,7 @@ void core_flush_page(struct core *c, u64 linear);
 /* The core that runs; stop it in the middle of an instruction whose code returns to host_pc. */
 struct core *core_running(void);
 void core_leave(struct core *c, enum core_stop_kind kind, uintptr_t host_pc) __attribute__((noreturn));
+void core_block(uc_engine *uc, u64 address, u32 bytes, void *arg);   /* UC_HOOK_BLOCK */
 void core_raise(struct core *c, u32 vector, u32 error, u64 address, uintptr_t host_pc) __attribute__((noreturn));
 
 /* What this library must do for all this to hold: NULL, or what it does not. Under 50 ms. */

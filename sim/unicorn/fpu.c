@@ -3,8 +3,6 @@
 #include <string.h>
 #include "pool.h"
 
-#define XMM_STRIDE 64u
-
 struct fxsave {
     u16 control, status;
     u8 tags, reserved;       /* tag bit: 1 in use, by physical register */
@@ -34,7 +32,7 @@ void fpu_load(struct core *c, const u8 *image)
         env->fp[physical].exponent = f->st[i].exponent;
     }
     for (u32 i = 0; i < 16; i++)
-        memcpy(c->xmm + i * XMM_STRIDE, f->xmm[i], 16);
+        memcpy(c->xmm + i * LIB_XMM_STRIDE, f->xmm[i], 16);
 }
 
 void fpu_store(struct core *c, u8 *image)
@@ -54,5 +52,5 @@ void fpu_store(struct core *c, u8 *image)
         f->st[i].exponent = env->fp[physical].exponent;
     }
     for (u32 i = 0; i < 16; i++)
-        memcpy(f->xmm[i], c->xmm + i * XMM_STRIDE, 16);
+        memcpy(f->xmm[i], c->xmm + i * LIB_XMM_STRIDE, 16);
 }

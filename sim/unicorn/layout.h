@@ -96,8 +96,7 @@ struct lib_block {
 
 #define LIB_EXIT      0x10001         /* exception_index that leaves the run loop */
 #define LIB_DELIVER   0x8000          /* ours: + vector, comes back through UC_HOOK_INTR */
-#define LIB_BLOCK     3               /* index of the hook UC_HOOK_BLOCK in the trace helper's argument */
-#define LIB_MMU_USER  1
+#define LIB_XMM_STRIDE 64u
 #define LIB_READ      1               /* protection bits */
 #define LIB_WRITE     2
 #define LIB_EXEC      4
@@ -113,4 +112,5 @@ struct lib_block *tcg_tb_lookup_x86_64(void *tcg, uintptr_t host_pc);
 void tcg_tb_insert_x86_64(void *tcg, struct lib_block *block);
 bool cpu_restore_state_x86_64(void *cpu, uintptr_t host_pc, bool will_exit);
 void cpu_loop_exit_restore_x86_64(void *cpu, uintptr_t host_pc) __attribute__((noreturn));
-void x86_cpu_do_interrupt_x86_64(void *cpu);
+void x86_cpu_do_interrupt_x86_64(void *cpu);                                       /* exception or INT n, from *exception */
+void do_interrupt_x86_hardirq_x86_64(struct lib_env *env, int vector, int hardware);

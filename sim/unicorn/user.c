@@ -16,7 +16,7 @@ struct user_run {
     struct core *core;
 };
 
-static enum core_answer user_translate(void *arg, u64 linear, u32 access, bool user, struct core_page *page)
+static enum core_answer user_translate(void *arg, u64 linear, u32 access, enum core_mode mode, struct core_page *page)
 {
     struct user_run *r = arg;
     struct sim_translation t;
@@ -25,7 +25,7 @@ static enum core_answer user_translate(void *arg, u64 linear, u32 access, bool u
         page->vector = 13;
         return CORE_FAULT;
     }
-    if (!sim_translate(r->cpu, linear, access, user, &t, &fault)) {
+    if (!sim_translate(r->cpu, linear, access, mode == CORE_CPL3, &t, &fault)) {
         page->vector = fault.vector;
         page->error = fault.error;
         return CORE_FAULT;
@@ -115,6 +115,8 @@ static bool describe(struct core *c, struct resume *regs, struct engine_event *o
         return true;
     case STOP_IO:
     case STOP_INTERCEPT:
+    case STOP_INVLPG:
+    case STOP_LMSW:
         exception(out, 13, 0, 0);
         return true;
     case STOP_CLIENT:

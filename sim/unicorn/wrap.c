@@ -7,6 +7,7 @@
 #include "core.h"
 #include "machine.h"
 
+#define RFLAGS_IF        0x200u
 #define RETURN_ADDRESS() ((uintptr_t)__builtin_return_address(0))
 
 /* ---- Translation ---- */
@@ -48,7 +49,7 @@ bool __wrap_x86_cpu_tlb_fill_x86_64(void *cpu, u64 linear, int bytes, int access
     struct core *c = core_running();
     struct core_page page = {0};
     c->cpu = cpu;
-    switch (c->client->translate(c->arg, linear, right[access], mmu == LIB_MMU_USER, &page)) {
+    switch (c->client->translate(c->arg, linear, right[access], (enum core_mode)mmu, &page)) {
     case CORE_OK:
         break;
     case CORE_FAULT:
@@ -71,7 +72,6 @@ void __real_x86_cpu_exec_enter_x86_64(void *cpu);
 void __wrap_x86_cpu_exec_enter_x86_64(void *cpu);
 void __real_tcg_tb_insert_x86_64(void *tcg, struct lib_block *block);
 void __wrap_tcg_tb_insert_x86_64(void *tcg, struct lib_block *block);
-void __wrap_helper_uc_tracecode(s32 bytes, s32 kind, void *uc, s64 address);
 
 /* An event to be delivered becomes the pending exception of the run that begins. */
 void __wrap_x86_cpu_exec_enter_x86_64(void *cpu)
@@ -90,17 +90,15 @@ void __wrap_tcg_tb_insert_x86_64(void *tcg, struct lib_block *block)
     __real_tcg_tb_insert_x86_64(tcg, block);
 }
 
-/* Called at the start of each block of instructions: counts them, and is the place to stop between two. */
-void __wrap_helper_uc_tracecode(s32 bytes, s32 kind, void *uc, s64 address)
+/* Called by the translated code at the start of each block of instructions: counts them, and is the place to stop between two. */
+void core_block(uc_engine *uc, u64 address, u32 bytes, void *arg)
 {
-    struct core *c = core_running();
+    struct core *c = arg;
     const uintptr_t host_pc = RETURN_ADDRESS();
     const u32 slot = (u32)(host_pc >> 4) % array_size(c->block);
-    if (kind != LIB_BLOCK)
-        return;
     if (c->executed >= c->budget)
         core_leave(c, STOP_SLICE, host_pc);
-    if (c->window && c->env->rflags & 0x200 && !(c->env->hflags & LIB_SHADOW))
+    if (c->window && c->env->rflags & RFLAGS_IF && !(c->env->hflags & LIB_SHADOW))
         core_leave(c, STOP_WINDOW, host_pc);
     if (c->block[slot].host_pc != host_pc) {
         const struct lib_block *block = tcg_tb_lookup_x86_64(c->translator, host_pc);
@@ -129,6 +127,10 @@ static void intercept(struct lib_env *env, u32 code, u64 info, uintptr_t host_pc
     struct core *c = core_running();
     if (!c || passes(code))
         return;
+    if (c->pass == code + 1) {
+        c->pass = 0;
+        return;
+    }
     env->hflags |= LIB_GUEST;   /* a fault may have interrupted a delivery */
     if (code >= INTERCEPT_EXCEPTION && code < INTERCEPT_EXCEPTION + 32)
         core_raise(c, code - INTERCEPT_EXCEPTION, (u32)info, 0, host_pc);
@@ -158,6 +160,24 @@ void __wrap_helper_syscall_x86_64(struct lib_env *env, int bytes)
     struct core *c = core_running();
     c->stop = (struct core_stop){.bytes = (u32)bytes};
     core_leave(c, STOP_SYSCALL, RETURN_ADDRESS());
+}
+
+/* Instructions with an operand the client wants to see. */
+void __wrap_helper_invlpg_x86_64(struct lib_env *env, u64 linear);
+void __wrap_helper_lmsw_x86_64(struct lib_env *env, u64 value);
+
+void __wrap_helper_invlpg_x86_64(struct lib_env *env, u64 linear)
+{
+    struct core *c = core_running();
+    c->stop = (struct core_stop){.address = linear};
+    core_leave(c, STOP_INVLPG, RETURN_ADDRESS());
+}
+
+void __wrap_helper_lmsw_x86_64(struct lib_env *env, u64 value)
+{
+    struct core *c = core_running();
+    c->stop = (struct core_stop){.address = value};
+    core_leave(c, STOP_LMSW, RETURN_ADDRESS());
 }
 
 /* ---- CPUID, RDTSC: the client executes them or has them intercepted ---- */

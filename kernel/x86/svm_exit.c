@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* #VMEXIT codes to neutral exits (AMD APM 2 15.9 to 15.14, appendix C). raw_reason, raw_info1 and raw_info2 are EXITCODE, EXITINFO1 and
+ * EXITINFO2. The next RIP is believed only where CPUID promises it, but for I/O, where EXITINFO2 has always had it. */
+#include "abi/hypercall.h"
+#include "arch/x86.h"
+#include "svm_x86.h"
+
+static u32 insn_len(struct cpu *cpu, const struct vcpu *v, u32 code)
+{
+    const bool io = code == SVM_EXIT_IO;
+    if (!io && !(cpu->virt.fixed[SVM_FIXED_FEATURES] & CPUID_SVM_NRIP))
+        return 0;
+    const u64 next = vmcb_get(v, io ? VMCB(exit_info2) : VMCB(next_rip)), bytes = next - vmcb_get(v, VMCB(rip));
+    return bytes <= 15 ? (u32)bytes : 0;
+}
+
+static void fill_io(struct vcpu *v, struct vcpu_exit *e)
+{
+    const u64 i = e->raw_info1;
+    e->u.io.port = (u16)SVM_IO_PORT(i);
+    e->u.io.size = (u8)SVM_IO_SIZE(i);
+    e->u.io.in = !!(i & SVM_IO_IN);
+    e->u.io.string = !!(i & SVM_IO_STRING);
+    e->u.io.rep = !!(i & SVM_IO_REP);
+    if (e->u.io.string)
+        e->u.io.address_size = (u8)(SVM_IO_ADDRESS(i) * 2);   /* bits 1, 2, 4 of 16-bit words; 0: not said */
+    e->u.io.count = virt_io_count(v, e->u.io.rep, e->u.io.address_size);
+}
+
+static void fill_npf(struct vcpu *v, struct vcpu_exit *e)
+{
+    const u64 i = e->raw_info1;
+    e->u.mmio.gpa = e->raw_info2;
+    e->u.mmio.access = i & SVM_NPF_FETCH ? RIGHT_X : i & SVM_NPF_WRITE ? RIGHT_W : RIGHT_R;
+    e->u.mmio.present = i & SVM_NPF_PRESENT ? RIGHT_R : 0;
+}
+
+static void fill_msr(struct vcpu *v, struct vcpu_exit *e)
+{
+    e->u.msr.index = (u32)v->resume.gpr[RCX];
+    e->reason = e->raw_info1 & 1 ? VCPU_EXIT_MSR_WRITE : VCPU_EXIT_MSR_READ;
+}
+
+static void fill_cr(struct vcpu *v, struct vcpu_exit *e)
+{
+    e->u.cr.number = (u32)e->raw_reason & 0xf;
+    e->u.cr.write = e->raw_reason >= SVM_EXIT_CR_WRITE;
+    e->u.cr.kind = e->raw_info1 & SVM_CR_MOV ? 0 : 3;   /* without decode assists nothing is said */
+    e->u.cr.gpr = e->raw_info1 & SVM_CR_MOV ? (u32)e->raw_info1 & 0xf : 0;
+}
+
+static void fill_exception(struct vcpu *v, struct vcpu_exit *e)
+{
+    const u32 vector = (u32)e->raw_reason - SVM_EXIT_EXCEPTION;
+    e->u.exception.vector = vector;
+    e->u.exception.error_valid = VECTORS_WITH_ERROR >> vector & 1;
+    e->u.exception.error = e->u.exception.error_valid ? (u32)e->raw_info1 : 0;
+    e->u.exception.address = vector == VECTOR_PF ? e->raw_info2 : vector == VECTOR_DB ? vmcb_get(v, VMCB(dr6)) : 0;
+}
+
+static void neutral(struct cpu *cpu, struct vcpu *v, u32 code, struct vcpu_exit *e)
+{
+    static const struct {
+        u32 first, last;
+        u8 reason, insn;
+        void (*fill)(struct vcpu *v, struct vcpu_exit *e);
+    } rows[] = {
+        { SVM_EXIT_IO, SVM_EXIT_IO, VCPU_EXIT_IO, true, fill_io },
+        { SVM_EXIT_NPF, SVM_EXIT_NPF, VCPU_EXIT_MMIO, false, fill_npf },
+        { SVM_EXIT_CPUID, SVM_EXIT_CPUID, VCPU_EXIT_CPUID, true, NULL },
+        { SVM_EXIT_MSR, SVM_EXIT_MSR, VCPU_EXIT_MSR_READ, true, fill_msr },
+        { SVM_EXIT_HLT, SVM_EXIT_HLT, VCPU_EXIT_HLT, true, NULL },
+        { SVM_EXIT_VINTR, SVM_EXIT_VINTR, VCPU_EXIT_INTR_WINDOW, false, NULL },
+        { SVM_EXIT_VMMCALL, SVM_EXIT_VMMCALL, VCPU_EXIT_HYPERCALL, true, NULL },
+        { SVM_EXIT_SHUTDOWN, SVM_EXIT_SHUTDOWN, VCPU_EXIT_SHUTDOWN, false, NULL },
+        { SVM_EXIT_CR_READ, SVM_EXIT_CR_WRITE + 15, VCPU_EXIT_CR, true, fill_cr },
+        { SVM_EXIT_EXCEPTION, SVM_EXIT_EXCEPTION + 31, VCPU_EXIT_EXCEPTION, false, fill_exception },
+        { 0, ~0u, VCPU_EXIT_OTHER, true, NULL },
+    };
+    u32 i = 0;
+    while (code < rows[i].first || code > rows[i].last)   /* bound: the last row takes everything */
+        i++;
+    e->reason = rows[i].reason;
+    e->raw_reason = code;
+    e->raw_info1 = vmcb_get(v, VMCB(exit_info1));
+    e->raw_info2 = vmcb_get(v, VMCB(exit_info2));
+    e->insn_len = rows[i].insn ? insn_len(cpu, v, code) : 0;
+    if (rows[i].fill)
+        rows[i].fill(v, e);
+}
+
+/* Some implementations leave registers of the host in the save area when VMRUN refuses it (QEMU 7.2 does with RIP): put back what stood there. */
+static enum virt_exit failed(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e)
+{
+    struct virt_regs *const r = virt_regs(v);
+    vmcb_set(v, VMCB(rip), r->rip);
+    vmcb_set(v, VMCB(rsp), r->rsp);
+    vmcb_set(v, VMCB(rflags), r->rflags);
+    vmcb_set(v, VMCB(rax), r->rax);
+    e->reason = VCPU_EXIT_ENTRY_FAILED;
+    e->raw_reason = SVM_EXIT_INVALID;
+    e->u.entry_failed.check = svm_diagnose(v);
+    r->flags |= VIRT_FAILED;
+    cpu->virt.tag_flush |= v->tag_epoch == cpu->virt.tag_epoch;   /* if this VMRUN was to flush, it may not have */
+    return VIRT_EXIT_VMM;
+}
+
+static bool handled(struct cpu *cpu, struct vcpu *v, u32 code, enum virt_exit *what)
+{
+    struct virt_regs *const r = virt_regs(v);
+    *what = VIRT_EXIT_AGAIN;
+    if (code >= SVM_EXIT_DR_READ && code < SVM_EXIT_EXCEPTION) {
+        r->flags |= VIRT_DR;   /* executed again, with its own debug registers */
+        return true;
+    }
+    switch (code) {
+    case SVM_EXIT_INTR:
+        *what = VIRT_EXIT_WINDOW;   /* still pending */
+        return true;
+    case SVM_EXIT_NMI:              /* still pending: delivered to the machine when it sets GIF */
+    case SVM_EXIT_SMI:
+    case SVM_EXIT_INIT:
+        return true;
+    case SVM_EXIT_IRET:
+        r->flags |= VIRT_IRET;   /* executed next; NMIs are blocked until then */
+        return true;
+    case SVM_EXIT_EXCEPTION + VECTOR_MC:
+        kern_nmi(cpu, VECTOR_MC);   /* the exit took the event: the machine will not deliver it */
+        return true;
+    }
+    return false;
+}
+
+enum virt_exit svm_exit(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, struct vcpu_exit *e)
+{
+    struct virt_regs *const r = virt_regs(v);
+    enum virt_exit what;
+    virt_leave(cpu, v);
+    if (r->flags & VIRT_DR && !(vmcb_get(v, VMCB(dr7)) & VIRT_DR7_ENABLED))
+        r->flags &= ~VIRT_DR;   /* saved; until the guest touches them again nothing is switched */
+    r->flags &= ~VIRT_FAILED;
+    const u32 code = (u32)vmcb_get(v, VMCB(exit_code));
+    if (code == (u32)SVM_EXIT_INVALID)
+        return failed(cpu, v, e);
+    if (r->flags & VIRT_IRET && vmcb_get(v, VMCB(rip)) != r->rip)
+        r->flags &= ~(VIRT_IRET | VIRT_NMI_BLOCKED);   /* the IRET was executed */
+    if (handled(cpu, v, code, &what))
+        return what;
+    neutral(cpu, v, code, e);
+    return VIRT_EXIT_VMM;
+}
+
+u64 svm_pending(struct cpu *cpu, struct vcpu *v)
+{
+    struct virt_regs *const r = virt_regs(v);
+    const bool failed = r->flags & VIRT_FAILED, advanced = r->flags & VIRT_RIP_ADVANCED;
+    const u64 info = failed ? 0 : vmcb_get(v, VMCB(exit_int_info));
+    r->flags &= ~VIRT_RIP_ADVANCED;
+    const u64 pending = failed ? v->inject : virt_pending(v, info & SVM_EVENT_VALID ? info : 0);
+    if (pending && advanced && !failed)
+        vmcb_set(v, VMCB(rip), r->rip);   /* moved over the instruction of an event that was not delivered: back */
+    if ((pending & (VCPU_EVENT_VALID | 0x700)) == (VCPU_EVENT_VALID | 0x200))
+        r->flags &= ~VIRT_NMI_BLOCKED;
+    return pending;
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Guest state in the VMCB, by groups: a row per field that is copied as it is, a function for what is not.
+ * What SVM lacks: pending debug exceptions (virt_check refuses them), PDPTEs (read from guest memory), a difference between the shadows of
+ * STI and MOV SS (reported as STI's), NMI blocking (kept in VIRT_NMI_BLOCKED). */
+#include "arch/x86.h"
+#include "svm_x86.h"
+
+struct row {
+    u16 vmcb, offset;   /* in the VMCB; of the member of struct vcpu_state; 64 bits each */
+};
+#define ROW(field, member) { offset_of(struct vmcb, field), offset_of(struct vcpu_state, member) }
+
+static const struct row row_gpr[] = { ROW(rsp, gpr[RSP]), ROW(rax, gpr[RAX]) };
+static const struct row row_rip[] = { ROW(rip, rip), ROW(rflags, rflags) };
+static const struct row row_table[] = { ROW(gdtr.base, gdtr.base), ROW(idtr.base, idtr.base) };
+static const struct row row_cr[] = { ROW(cr0, cr0), ROW(cr2, cr2), ROW(cr3, cr3), ROW(cr4, cr4) };
+static const struct row row_dr[] = { ROW(dr6, dr6), ROW(dr7, dr7) };
+static const struct row row_efer[] = { ROW(efer, efer), ROW(g_pat, pat) };
+static const struct row row_sysenter[] = { ROW(sysenter_cs, sysenter_cs), ROW(sysenter_esp, sysenter_esp), ROW(sysenter_eip, sysenter_eip) };
+static const struct row row_syscall[] = { ROW(star, star), ROW(lstar, lstar), ROW(cstar, cstar), ROW(sfmask, fmask), ROW(kernel_gs_base, kernel_gs) };
+static const struct row row_tsc[] = { ROW(tsc_offset, tsc_offset) };
+
+static const struct group {
+    u32 group, count;
+    const struct row *row;
+} plain_groups[] = {
+#define GROUP(name, rows) { VCPU_GROUP_##name, array_size(rows), rows }
+    GROUP(GPR, row_gpr),   GROUP(RIP, row_rip),           GROUP(TABLE, row_table),     GROUP(CR, row_cr),   GROUP(DR, row_dr),
+    GROUP(EFER, row_efer), GROUP(SYSENTER, row_sysenter), GROUP(SYSCALL, row_syscall), GROUP(TSC, row_tsc),
+};
+
+static void rows_load(struct vcpu *v, const struct group *g, const struct vcpu_state *s)
+{
+    for (u32 i = 0; i < g->count; i++)
+        vmcb_set(v, g->row[i].vmcb, *(const u64 *)((const u8 *)s + g->row[i].offset));
+}
+
+static void rows_store(const struct vcpu *v, const struct group *g, struct vcpu_state *s)
+{
+    for (u32 i = 0; i < g->count; i++)
+        *(u64 *)((u8 *)s + g->row[i].offset) = vmcb_get(v, g->row[i].vmcb);
+}
+
+/* ---- Segments ---- */
+
+static const u16 seg_offset[VCPU_SEG_COUNT] = {
+    [VCPU_SEG_ES] = offset_of(struct vmcb, es), [VCPU_SEG_CS] = offset_of(struct vmcb, cs),     [VCPU_SEG_SS] = offset_of(struct vmcb, ss),
+    [VCPU_SEG_DS] = offset_of(struct vmcb, ds), [VCPU_SEG_FS] = offset_of(struct vmcb, fs),     [VCPU_SEG_GS] = offset_of(struct vmcb, gs),
+    [VCPU_SEG_LDTR] = offset_of(struct vmcb, ldtr), [VCPU_SEG_TR] = offset_of(struct vmcb, tr),
+};
+#define SEG_P  0x80u
+#define SEG_DPL 0x60u
+#define SEG_G  0x8000u
+#define CPL_SHIFT 24   /* byte 0x4cb of the word at 0x4c8 */
+
+/* Unusable is "not present" here; descriptor bits 15:12 stand at 11:8 (APM 2 15.5.1). */
+static void seg_load(struct vcpu *v, const struct vcpu_state *s)
+{
+    for (u32 i = 0; i < VCPU_SEG_COUNT; i++) {
+        const struct vcpu_segment *const g = &s->seg[i];
+        u32 a = (g->attributes & 0xff) | (g->attributes >> 4 & 0xf00);
+        if (g->attributes & VCPU_SEG_UNUSABLE)
+            a &= ~SEG_P;
+        vmcb_set(v, seg_offset[i], g->selector | (u64)a << 16 | (u64)g->limit << 32);
+        vmcb_set(v, seg_offset[i] + offset_of(struct vmcb_seg, base), g->base);
+    }
+    vmcb_set32(v, VMCB(cpl) - 3, (s->seg[VCPU_SEG_SS].attributes & SEG_DPL) >> 5 << CPL_SHIFT);
+}
+
+/* G is not kept by all processors: it follows from the limit where that leaves no choice. */
+static u32 granularity(u32 attributes, u32 limit)
+{
+    if (limit >> 20)
+        return attributes | SEG_G;
+    return (limit & 0xfff) == 0xfff ? attributes : attributes & ~SEG_G;
+}
+
+static void seg_store(const struct vcpu *v, struct vcpu_state *s)
+{
+    for (u32 i = 0; i < VCPU_SEG_COUNT; i++) {
+        const u64 word = vmcb_get(v, seg_offset[i]);
+        const u32 a = word >> 16 & 0xfff, limit = word >> 32;
+        s->seg[i] = (struct vcpu_segment){ .base = vmcb_get(v, seg_offset[i] + offset_of(struct vmcb_seg, base)),
+                                           .limit = limit,
+                                           .attributes = granularity((a & 0xff) | (a & 0xf00) << 4 | (a & SEG_P ? 0 : VCPU_SEG_UNUSABLE), limit),
+                                           .selector = (u16)word };
+    }
+    /* The CPL stands in a field of its own; the neutral form has it in SS.DPL, as VMX does. */
+    const u32 cpl = vmcb_get32(v, VMCB(cpl) - 3) >> CPL_SHIFT & 3;
+    s->seg[VCPU_SEG_SS].attributes = (s->seg[VCPU_SEG_SS].attributes & ~SEG_DPL) | cpl << 5;
+}
+
+/* ---- The rest ---- */
+
+static void activity_load(struct vcpu *v, const struct vcpu_state *s)
+{
+    struct virt_regs *const r = virt_regs(v);
+    vmcb_set(v, VMCB(int_shadow), s->interruptibility & (VCPU_BLOCKED_STI | VCPU_BLOCKED_MOV_SS) ? SVM_SHADOW : 0);
+    r->flags = s->interruptibility & VCPU_BLOCKED_NMI ? r->flags | VIRT_NMI_BLOCKED : r->flags & ~VIRT_NMI_BLOCKED;
+}
+
+static void activity_store(struct vcpu *v, struct vcpu_state *s)
+{
+    s->activity = VCPU_ACTIVITY_ACTIVE;
+    s->pending_debug = 0;
+    s->interruptibility = (vmcb_get(v, VMCB(int_shadow)) & SVM_SHADOW ? VCPU_BLOCKED_STI : 0) |
+                          (virt_regs(v)->flags & VIRT_NMI_BLOCKED ? VCPU_BLOCKED_NMI : 0);
+}
+
+void svm_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups)
+{
+    virt_load(v, s, groups);
+    for (u32 i = 0; i < array_size(plain_groups); i++) {
+        if (groups & plain_groups[i].group)
+            rows_load(v, &plain_groups[i], s);
+    }
+    if (groups & VCPU_GROUP_SEG)
+        seg_load(v, s);
+    if (groups & VCPU_GROUP_TABLE) {
+        vmcb_set32(v, VMCB(gdtr.limit), s->gdtr.limit);
+        vmcb_set32(v, VMCB(idtr.limit), s->idtr.limit);
+    }
+    if (groups & VCPU_GROUP_EFER)
+        vmcb_set(v, VMCB(efer), s->efer | EFER_SVME);   /* VMRUN refuses a guest without it (APM 2 15.5.1) */
+    if (groups & VCPU_GROUP_ACTIVITY)
+        activity_load(v, s);
+    if (groups & VCPU_GROUP_CONTROL)
+        vmcb_set32(v, VMCB(intercept_exceptions), s->exceptions | 1u << VECTOR_MC);   /* a machine check is the host's */
+    if (groups & (VCPU_GROUP_CR | VCPU_GROUP_EFER))
+        v->tag_epoch = 0;   /* what the guest's own tables translated to is stale: a fresh ASID */
+}
+
+void svm_store(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups)
+{
+    virt_store(v, s, groups);
+    for (u32 i = 0; i < array_size(plain_groups); i++) {
+        if (groups & plain_groups[i].group)
+            rows_store(v, &plain_groups[i], s);
+    }
+    if (groups & VCPU_GROUP_SEG)
+        seg_store(v, s);
+    if (groups & VCPU_GROUP_TABLE) {
+        s->gdtr.limit = vmcb_get32(v, VMCB(gdtr.limit)) & 0xffff;
+        s->idtr.limit = vmcb_get32(v, VMCB(idtr.limit)) & 0xffff;
+    }
+    if (groups & VCPU_GROUP_EFER)
+        s->efer &= ~EFER_SVME;
+    if (groups & VCPU_GROUP_ACTIVITY)
+        activity_store(v, s);
+    if (groups & VCPU_GROUP_CONTROL) {
+        s->exceptions = vmcb_get32(v, VMCB(intercept_exceptions)) & ~(1u << VECTOR_MC);
+        s->control_reserved[0] = s->control_reserved[1] = 0;
+    }
+}

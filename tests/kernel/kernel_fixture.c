@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "kernel_fixture.h"
+#include <stdlib.h>
+#include "apic.h"
+#include "boot_cpus.h"
+#include "kernel_fixture_sim.h"
+#include "portal.h"
+
+#define RAM_BYTES  (64ul << 20)
+#define POOL_START (16ul << 20)
+#define POOL_BYTES (32ul << 20)
+#define USER_PHYS  (8ul << 20)
+
+static void make_pd(struct fixture *f)
+{
+    struct cpu *cpu = fixture_cpu(f, 0);
+    assert_int_equal(pd_create(cpu, NULL, FIXTURE_QUOTA, PD_FLAG_CONSOLE | PD_FLAG_SHUTDOWN, &f->pd), OK);
+    f->k->root_pd = f->pd;
+    object_ref(&f->pd->object);
+    for (u64 s = 0; s < FIXTURE_SEL_FREE; s += OBJ_LEAF_SLOTS)
+        assert_int_equal(space_obj_reserve(&f->pd->objects, s), OK);
+    assert_int_equal(space_obj_insert(&f->pd->objects, FIXTURE_SEL_PD, &f->pd->object), OK);
+    f->frame = USER_PHYS >> PAGE_BITS;
+    assert_int_equal(space_mem_insert(&f->pd->memory, FIXTURE_MEMORY >> PAGE_BITS, f->frame, FIXTURE_PAGES, RIGHT_MEMORY), OK);
+}
+
+struct fixture *fixture_open(u32 cpus, enum sim_vendor vendor)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    struct boot_info boot = { .cpu_count = cpus, .apic_base = 0xfee00000 };
+    const struct ranges none = { 0 };
+    for (u32 i = 0; i < cpus; i++)
+        boot.apic_id[i] = i;
+    f->sim = sim_unit(cpus, RAM_BYTES, vendor);
+    assert_non_null(f->sim);
+    f->utcb_next = 0x10000000;
+    f->k = boot_kern_make(&boot, &none, POOL_START, POOL_BYTES);
+    for (u32 i = cpus; i-- > 0;) {
+        sim_unit_cpu(f->sim, i);
+        boot_cpu_start(f->k->cpu[i]);
+    }
+    make_pd(f);
+    for (u32 i = 0; i < cpus; i++)
+        fixture_run(f, i);
+    return f;
+}
+
+void fixture_close(struct fixture *f)
+{
+    sim_destroy(f->sim);
+    free(f);
+}
+
+struct cpu *fixture_cpu(struct fixture *f, u32 cpu)
+{
+    sim_unit_cpu(f->sim, cpu);
+    return f->k->cpu[cpu];
+}
+
+static struct ec *make_ec(struct fixture *f, u32 cpu, struct pd *pd, u32 flags, u64 selector)
+{
+    struct ec *ec;
+    const struct ec_config config = { .utcb = f->utcb_next, .ip = 0x400000, .sp = 0x7fff0000, .event_base = 32, .cpu = cpu, .flags = flags };
+    f->utcb_next += 0x10000;
+    assert_int_equal(ec_create(fixture_cpu(f, cpu), pd, &config, &ec), OK);
+    assert_int_equal(space_obj_insert(&f->pd->objects, selector, &ec->object), OK);
+    return ec;
+}
+
+struct ec *fixture_thread(struct fixture *f, u32 cpu, struct pd *pd, u32 priority, u64 selector)
+{
+    struct ec *ec = make_ec(f, cpu, pd, EC_GLOBAL, selector);
+    struct sc *sc;
+    assert_int_equal(sc_create(f->k->cpu[cpu], pd, ec, priority, FIXTURE_BUDGET, &sc), OK);
+    assert_int_equal(space_obj_insert(&f->pd->objects, selector + 1, &sc->object), OK);
+    sc_start(f->k->cpu[cpu], sc);
+    return ec;
+}
+
+struct ec *fixture_handler(struct fixture *f, u32 cpu, struct pd *pd, u64 selector)
+{
+    struct ec *ec = make_ec(f, cpu, pd, EC_LOCAL, selector);
+    struct portal *portal;
+    assert_int_equal(portal_create(f->k->cpu[cpu], pd, ec, 0x500000, selector, &portal), OK);
+    assert_int_equal(space_obj_insert(&f->pd->objects, selector + 1, &portal->object), OK);
+    return ec;
+}
+
+struct pd *fixture_pd(struct fixture *f, u64 quota, u64 selector)
+{
+    struct pd *pd;
+    assert_int_equal(pd_create(fixture_cpu(f, 0), f->pd, quota, 0, &pd), OK);
+    assert_int_equal(space_obj_insert(&f->pd->objects, selector, &pd->object), OK);
+    return pd;
+}
+
+struct resume *fixture_trap(struct fixture *f, u32 cpu, u64 trap, u64 info)
+{
+    f->resumed[cpu] = kern_trap(fixture_cpu(f, cpu), trap, info);
+    return f->resumed[cpu];
+}
+
+void fixture_run(struct fixture *f, u32 cpu)
+{
+    f->k->cpu[cpu]->sched.wanted = true;
+    fixture_trap(f, cpu, TRAP(TRAP_NONE, 0), 0);
+}
+
+void fixture_tick(struct fixture *f, u32 cpu)
+{
+    fixture_trap(f, cpu, TRAP(TRAP_INTERRUPT, VECTOR_TIMER), 0);
+}
+
+void fixture_interrupts(struct fixture *f)
+{
+    bool any = true;
+    for (u32 round = 0; any; round++) {
+        assert_true(round < 1000);
+        any = false;
+        for (u32 i = 0; i < f->k->cpu_count; i++) {
+            const u32 vector = fixture_sim_interrupt(f->sim, i);
+            if (!vector)
+                continue;
+            any = true;
+            fixture_trap(f, i, TRAP(TRAP_INTERRUPT, vector), 0);
+        }
+    }
+}
+
+void fixture_settle(struct fixture *f)
+{
+    for (u32 round = 0; round < 16; round++) {
+        fixture_interrupts(f);
+        for (u32 i = 0; i < f->k->cpu_count; i++)
+            fixture_trap(f, i, TRAP(TRAP_NONE, 0), 0);
+    }
+}
+
+void fixture_later(struct fixture *f, u64 ticks)
+{
+    fixture_sim_later(f->sim, ticks);
+}
+
+u64 fixture_call_(struct fixture *f, struct ec *ec, u64 number, const u64 *args, u32 count)
+{
+    static const u8 reg[6] = { RSI, RDX, R8, R9, R10, RAX };
+    const u32 cpu = ec->object.cpu;
+    assert_ptr_equal(f->k->cpu[cpu]->current, ec);
+    ec->resume.gpr[RDI] = number;
+    for (u32 i = 0; i < count; i++)
+        ec->resume.gpr[reg[i]] = args[i];
+    ec->resume.rip += 2;   /* the machine reports a RIP after SYSCALL */
+    fixture_trap(f, cpu, TRAP(TRAP_SYSCALL, 0), 0);
+    return ec->resume.gpr[RAX];
+}
+
+struct fixture_books fixture_books(struct fixture *f)
+{
+    fixture_settle(f);
+    return (struct fixture_books){ mem_free_bytes(f->k->mem), atomic_load(&f->pd->quota.used), atomic_load(&f->k->quota.used) };
+}
+
+void fixture_balanced(struct fixture *f, struct fixture_books before)
+{
+    const struct fixture_books after = fixture_books(f);
+    assert_int_equal(after.used, before.used);
+    assert_int_equal(after.kernel_used, before.kernel_used);
+    assert_int_equal(after.free, before.free);
+}

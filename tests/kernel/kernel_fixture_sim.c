@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "kernel_fixture_sim.h"
+#include "irq.h"
+#include "timer.h"
+
+u32 fixture_sim_interrupt(struct sim *s, u32 cpu)
+{
+    sim_unit_cpu(s, cpu);
+    return sim_irq_pending(&s->cpu[cpu]) ? sim_irq_accept(&s->cpu[cpu]) : 0;
+}
+
+void fixture_sim_later(struct sim *s, u64 ticks)
+{
+    s->clock += ticks;
+    timer_fire(s);
+}
+
+u64 fixture_sim_timer(struct sim *s, u32 cpu)
+{
+    return s->cpu[cpu].apic.expires;
+}

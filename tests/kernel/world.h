@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What tests of single kernel files stand on: a simulated machine, a struct kern and CPUs in its RAM, a pool of kernel memory. No objects, no
+ * boot. The teardown is a test of its own: no memory is live, nothing is charged. */
+#pragma once
+#include <stdlib.h>
+#include "cpu.h"
+#include "apic.h"
+#include "space_mem.h"
+#include "space_obj.h"
+#include "sim.h"
+#include "sim_mem.h"
+#include "../../sim/machine_model.h"
+#include "../../sim/irq.h"
+#include "unit.h"
+
+#define WORLD_CPUS       4u
+#define WORLD_POOL       0x200000ul
+#define WORLD_POOL_BYTES 0x800000ul
+#define WORLD_KERN       0xc00000ul    /* struct kern, then the CPUs, a page-aligned place each */
+#define WORLD_QUOTA      0x600000ul
+
+struct world {
+    struct sim *sim;
+    struct kern *kern;
+    struct cpu *cpu;         /* the CPU acting: CPU 0 */
+    struct quota quota;      /* what the tests charge to */
+    u64 free_bytes;
+};
+
+/* From here on CPU n acts. */
+static inline struct cpu *world_cpu(struct world *w, u32 n)
+{
+    sim_unit_cpu(w->sim, n);
+    return w->kern->cpu[n];
+}
+
+static inline int world_setup_as(void **state, enum sim_vendor vendor)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    w->sim = sim_unit(WORLD_CPUS, 0x1000000, vendor);
+    assert_non_null(w->sim);
+    w->kern = sim_phys(w->sim, WORLD_KERN, sizeof(struct kern));
+    mach_kern_set(w->kern);
+    w->kern->mem = mem_init(WORLD_POOL, WORLD_POOL_BYTES);
+    w->kern->cpu_count = WORLD_CPUS;
+    w->kern->host_leaf_level = 2;
+    w->kern->boot.apic_base = 0xfee00000;
+    w->kern->quota.limit.v = WORLD_POOL_BYTES;
+    w->quota.limit.v = WORLD_QUOTA;
+    for (u32 i = 0; i < WORLD_CPUS; i++) {
+        struct cpu *c = sim_phys(w->sim, WORLD_KERN + (i + 4) * 0x4000, sizeof(*c));
+        static_assert(sizeof(struct cpu) <= 0x4000 && sizeof(struct kern) <= 0x10000, "the place above");
+        w->kern->cpu[i] = c;
+        c->id = i;
+        c->kern = w->kern;
+        sim_unit_cpu(w->sim, i);
+        mach_cpu_set(c);
+        apic_cpu_init(c);
+        epoch_init(c);
+        atomic_or(&w->kern->cpus_online, bit(i));
+    }
+    w->cpu = world_cpu(w, 0);
+    w->free_bytes = mem_free_bytes(w->kern->mem);
+    *state = w;
+    return 0;
+}
+
+static inline int world_setup(void **state)
+{
+    return world_setup_as(state, SIM_VMX);
+}
+
+/* Is an IPI on its way to CPU n? Takes it. */
+static inline bool world_ipi(struct world *w, u32 n)
+{
+    u64 *word = &w->sim->cpu[n].apic.irr[VECTOR_IPI / 64];
+    const bool pending = *word & bit(VECTOR_IPI % 64);
+    *word &= ~bit(VECTOR_IPI % 64);
+    return pending;
+}
+
+/* An interrupt waits on the acting CPU: mach_preempt_pending() is true until the end of world_ipi(w, cpu). */
+static inline void world_preempt(struct world *w)
+{
+    irq_raise(w->sim->current, VECTOR_IPI);
+}
+
+/* One empty trap on CPU n. */
+static inline void world_trap(struct world *w, u32 n)
+{
+    struct cpu *cpu = world_cpu(w, n);
+    world_ipi(w, n);
+    tlb_handle(cpu);
+    epoch_quiesce(cpu);
+    world_cpu(w, 0);
+}
+
+/* All CPUs take traps until nothing waits any more. */
+static inline void world_settle(struct world *w)
+{
+    for (u32 round = 0; round < 200; round++)
+        for (u32 i = 0; i < WORLD_CPUS; i++)
+            world_trap(w, i);
+}
+
+static inline int world_teardown(void **state)
+{
+    struct world *w = *state;
+    sim_unit_hook(w->sim, NULL, NULL);
+    sim_unit_fail(w->sim, 0);
+    world_cpu(w, 0);
+    world_settle(w);
+    assert_int_equal(mem_free_bytes(w->kern->mem), w->free_bytes);
+    assert_int_equal(atomic_load(&w->quota.used), 0);
+    assert_int_equal(atomic_load(&w->kern->quota.used), 0);
+    sim_destroy(w->sim);
+    free(w);
+    return 0;
+}
+
+#define WORLD_TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Orrery. `make help` lists what a user calls; variants and rules are below, one paragraph each.
 #
-# build/plain build/asan build/cov build/tsan   the hosted kernel, the simulated machine, unit tests
+# build/plain build/asan build/cov build/tsan ...   the hosted kernel, the simulated machine, unit tests, by variant
 # build/bare build/bare-clang                   the kernel for hardware
 # build/user build/user-clang                   user programs, guests
 # build/bundle                                  boot bundles
@@ -23,7 +23,7 @@ HARNESS_C  := $(filter-out $(CHOOSE_C),$(wildcard harness/*.c)) $(wildcard sim/u
 TEST_C     := $(wildcard tests/*.c tests/*/*.c tests/*/*/*.c)
 FUZZ_C     := $(filter tests/fuzz/%,$(TEST_C))
 UNIT_C     := $(filter-out $(FUZZ_C),$(TEST_C))
-HOSTED_USER_C := $(wildcard scenarios/vmm/decode.c scenarios/vmm/uart.c scenarios/root/loader.c)
+HOSTED_USER_C := $(wildcard scenarios/vmm/decode.c scenarios/vmm/walk.c scenarios/vmm/uart.c scenarios/root/loader.c)
 PROGRAMS   := $(basename $(notdir $(wildcard scenarios/*.c)))
 GUESTS     := $(basename $(notdir $(wildcard scenarios/guests/*.S)))
 SCENARIOS  := $(basename $(notdir $(wildcard scenarios/*.toml)))
@@ -46,8 +46,10 @@ CC_cov   := gcc
 CC_tsan  := clang
 CC_tsan-gcc := gcc
 CC_clang := clang
+CC_fuzz  := clang
 F_plain  := -fno-pie -O2 -g
 F_asan   := -fno-pie -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+F_fuzz   := $(F_asan) -fsanitize=fuzzer-no-link
 F_cov    := -fno-pie -O0 -g --coverage
 F_tsan   := -fno-pie -O2 -g
 F_tsan-gcc := -fno-pie -O2 -g
@@ -55,7 +57,7 @@ F_clang  := -fno-pie -O2 -g
 # Only the kernel is instrumented for the exploring build; sim/tsan.c is the runtime.
 K_tsan   := -fsanitize=thread
 K_tsan-gcc := -fsanitize=thread -Wno-tsan
-VARIANTS := plain clang asan cov tsan tsan-gcc
+VARIANTS := plain clang asan fuzz cov tsan tsan-gcc
 
 .PHONY: help all run unit check test soak coverage iso tidy setup setup-test hosted bare user bundles clean fuzz format
 help:
@@ -221,12 +223,12 @@ test-all: all build/asan/unit build/plain/unit build/orrery-unicorn-clang build/
 	@tests/run_all
 user-clang: build/user-clang/root.elf build/user-clang/vmm.elf $(PROGRAMS:%=build/user-clang/%.elf)
 
-FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_C))
+FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzzers/%,$(FUZZ_C))
 fuzz-binaries: $(FUZZERS)
-build/fuzz/%: tests/fuzz/%.c build/asan/libkernel.a build/asan/libsim.a
+build/fuzzers/%: tests/fuzz/%.c build/fuzz/libkernel.a build/fuzz/libsim.a
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
-	$(Q)clang $(HOSTED) $(F_asan) -no-pie -fsanitize=fuzzer $(I_tests) -o $@ $< -Wl,--start-group build/asan/libkernel.a build/asan/libsim.a -Wl,--end-group
+	$(Q)clang $(HOSTED) $(F_asan) -no-pie -fsanitize=fuzzer $(I_tests) -o $@ $< -Wl,--start-group build/fuzz/libkernel.a build/fuzz/libsim.a -Wl,--end-group
 
 coverage: build/cov/unit
 	@tests/coverage

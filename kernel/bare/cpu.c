@@ -72,6 +72,7 @@ static void tables_init(struct bare_cpu *c)
     __asm__ volatile("lldt %w0" : : "r"(0));
 }
 
+/* No SMAP: QEMU 7.2 makes IRET and far RET of user level read their stack as supervisor, which then faults for ever. */
 static void features_init(void)
 {
     const struct mach_cpuid basic = mach_cpuid(1, 0);
@@ -80,7 +81,6 @@ static void features_init(void)
     cr4 |= basic.edx & CPUID_1_EDX_PGE ? CR4_PGE : 0;
     cr4 |= basic.edx & CPUID_1_EDX_MCE ? CR4_MCE : 0;   /* without it a machine check is a shutdown */
     cr4 |= more.ebx & CPUID_7_EBX_SMEP ? CR4_SMEP : 0;
-    cr4 |= more.ebx & CPUID_7_EBX_SMAP ? CR4_SMAP : 0;   /* the kernel never uses a user mapping */
     cr4 |= more.ecx & CPUID_7_ECX_UMIP ? CR4_UMIP : 0;
     mach_cr4_write(cr4);
     mach_dr_write(7, DR7_INIT);

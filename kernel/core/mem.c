@@ -33,11 +33,11 @@ struct page {
 static_assert(sizeof(struct page) == 24, "0.6 % of the pool");
 
 struct mem {
+    struct lock lock;        /* first: tests that act inside a step look whether it is held */
     /* Constant. */
-    u8 *base;
     u32 pages;
+    u8 *base;
     /* lock. */
-    struct lock lock;
     u64 free_bytes;
     u32 free[MEM_ORDERS];    /* free blocks by order */
     u32 slots[CLASSES];      /* pages with a free slot, by class */

@@ -26,7 +26,7 @@ struct ptab_format {
     u32 leaf_level_max;                  /* largest page size: 0, 1 or 2; the machine may allow less */
     u64 address_bits;                    /* of what is translated: 47 for host (lower half), 48 nested */
     u32 machine_first;                   /* top-level entries from here on are the machine's own (mach_boot_root); 512: none */
-    u64 (*leaf)(u64 phys, u32 rights, u32 level);   /* rights: RIGHT_*, R among them; W and X together become W */
+    u64 (*leaf)(u64 phys, u32 rights, u32 level);   /* rights: RIGHT_*, R among them; host: W and X together become W */
     u64 (*table)(u64 phys);
     bool (*is_present)(u64 word);
     bool (*is_leaf)(u64 word, u32 level);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A memory space: the host-virtual or guest-physical memory of a PD. Owns the ranges (each a derivation node: page, frame, count, rights), an
  * index of them by page, and the page table that follows from them.
- * Invariant: a page is mapped iff a range covers it, to its frame, with its rights (W and X together: W); a CPU that may hold a
+ * Invariant: a page is mapped iff a range covers it, to its frame, with its rights (host, W and X together: W); a CPU that may hold a
  * translation is in `cpus`. Lock: kern.derive_lock. */
 #pragma once
 #include "derive.h"

@@ -7,7 +7,8 @@
  *   NPT   as host; every nested access is a user access: US = 1 in all levels (AMD APM 2 15.25.5)
  *
  * Rights: x86 has no write-only or execute-only pages in the host format, and EPT refuses W without R (misconfiguration), so callers ask
- * for R always. W and X together become W: nothing is entered writable and executable. */
+ * for R always. In the host format W and X together become W: no memory of ours is entered writable and executable. A guest's memory is
+ * its own: what it may write and execute is said by its own tables, so the nested formats have both. */
 #include "ptab.h"
 
 #define ADDRESS 0x000ffffffffff000ul
@@ -45,6 +46,12 @@ static u64 long_leaf(u64 at, u32 rights, u32 level)
     return at | P | US | (write ? RW : 0) | (execute ? 0 : NX) | (level ? PS : 0);
 }
 
+/* Nested. */
+static u64 npt_leaf(u64 at, u32 rights, u32 level)
+{
+    return at | P | US | (rights & RIGHT_W ? RW : 0) | (rights & RIGHT_X ? 0 : NX) | (level ? PS : 0);
+}
+
 static u64 long_table(u64 at)
 {
     return at | P | RW | US;
@@ -69,8 +76,7 @@ static u64 long_keep(u64 word)
 
 static u64 ept_leaf(u64 at, u32 rights, u32 level)
 {
-    const bool write = rights & RIGHT_W, execute = rights & RIGHT_X && !write;
-    return at | EPT_WB | EPT_R | (write ? EPT_W : 0) | (execute ? EPT_X : 0) | (level ? PS : 0);
+    return at | EPT_WB | EPT_R | (rights & RIGHT_W ? EPT_W : 0) | (rights & RIGHT_X ? EPT_X : 0) | (level ? PS : 0);
 }
 
 static u64 ept_table(u64 at)
@@ -129,7 +135,7 @@ const struct ptab_format ptab_npt = {
     .leaf_level_max = 2,
     .address_bits = 48,
     .machine_first = 512,
-    .leaf = long_leaf,
+    .leaf = npt_leaf,
     .table = long_table,
     .is_present = long_is_present,
     .is_leaf = is_leaf,

@@ -28,7 +28,8 @@ bool svm_probe(void)
 {
     if (mach_cpuid(0x80000000u, 0).eax < CPUID_SVM || !(mach_cpuid(0x80000001u, 0).ecx & CPUID_81_ECX_SVM))
         return false;
-    return !(mach_msr_read(MSR_VM_CR) & VM_CR_SVMDIS) && mach_cpuid(CPUID_SVM, 0).edx & CPUID_SVM_NP;
+    u64 vm_cr;   /* Bochs 2.7 lacks the register: then nothing is disabled */
+    return !(mach_msr_read_try(MSR_VM_CR, &vm_cr) && vm_cr & VM_CR_SVMDIS) && mach_cpuid(CPUID_SVM, 0).edx & CPUID_SVM_NP;
 }
 
 static u32 svm_leaf_level_max(void)

@@ -2,7 +2,6 @@
 /* See loader.h. Every sum of values from a file is preceded by the check that makes it safe. */
 #include "loader.h"
 #include "abi/hypercall.h"
-#include "program.h"
 
 struct elf_header {   /* ELF-64 Object File Format 1.5, figure 2 */
     u8 ident[16];

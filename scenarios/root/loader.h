@@ -3,6 +3,7 @@
 #pragma once
 #include "abi/bundle.h"
 #include "base.h"
+#include "../lib/program.h"   /* by path: the simulator has a header of that name too */
 
 #define IMAGE_SEGMENTS 8u
 

@@ -68,6 +68,10 @@ struct core *pool_core(struct unicorn_engine *u, struct sim_cpu *cpu, enum core_
         return NULL;
     }
     struct core *c = u->coherence.core[number];
+    if (c && c->running) {   /* the machine ended in the middle of a run of this core */
+        core_destroy(c);
+        c = u->coherence.core[number] = NULL;
+    }
     if (!c)
         c = create(u, number);
     if (!c)

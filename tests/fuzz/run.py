@@ -1,5 +1,9 @@
 #!/usr/bin/python3
-"""A bounded number of inputs through every fuzz target: run.py [RUNS]. A target that is not built is a failure."""
+"""A bounded number of inputs through every fuzz target: run.py [RUNS]. A target that is not built is a failure.
+
+Seeds are made here: what the format's specification calls a good input, so that mutations start behind the first check.
+"""
+import struct
 import subprocess
 import sys
 import tempfile
@@ -9,14 +13,66 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 from tap import Tap  # noqa: E402
 
+BLOB = 0x100000   # where boot_fuzz.c puts its input
+
+
+def multiboot1() -> bytes:
+    """Flags MODS and MMAP, one module, one range (Multiboot 0.6.96, 3.3)."""
+    info = struct.pack("<IIIIIII4IIIII", 0x48, 0, 0, 0, 0, 1, BLOB + 128, 0, 0, 0, 0, 24, BLOB + 160, 0, 0)
+    return info.ljust(128, b"\0") + struct.pack("<IIII16x", 0x200000, 0x210000, 0, 0) + struct.pack("<IQQI", 20, 0x100000, 0xF00000, 1)
+
+
+def multiboot2() -> bytes:
+    """Module, memory map, old RSDP, end (Multiboot 2.0, 3.6)."""
+    module = struct.pack("<IIII8s", 3, 24, 0x200000, 0x210000, b"bundle\0\0")
+    memory = struct.pack("<IIII", 6, 40, 24, 0) + struct.pack("<QQII", 0x100000, 0xF00000, 1, 0)
+    rsdp = struct.pack("<II", 14, 28) + rsdp_at(BLOB + 0x400)[:20]
+    tags = module + memory + rsdp + bytes(4) + struct.pack("<II", 0, 8)
+    return struct.pack("<II", 8 + len(tags), 0) + tags
+
+
+def pvh() -> bytes:
+    """hvm_start_info version 1 with one module and one map entry (Xen's PVH start of day)."""
+    info = struct.pack("<IIIIQQQQII", 0x336EC578, 1, 0, 1, BLOB + 64, 0, 0, BLOB + 96, 1, 0)
+    return info.ljust(64, b"\0") + struct.pack("<QQQQ", 0x200000, 0x10000, 0, 0) + struct.pack("<QQII", 0x100000, 0xF00000, 1, 0)
+
+
+def checked(table: bytes, at: int) -> bytes:
+    """Set the checksum byte so that all bytes add up to 0."""
+    return table[:at] + bytes([-sum(table) & 0xFF]) + table[at + 1:]
+
+
+def rsdp_at(rsdt: int) -> bytes:
+    return checked(struct.pack("<8sB6sBI", b"RSD PTR ", 0, b"ORRERY", 0, rsdt), 8)
+
+
+def acpi() -> bytes:
+    """RSDP, RSDT, MADT with two local APICs (ACPI 6.5, 5.2)."""
+    def table(signature: bytes, body: bytes) -> bytes:
+        head = struct.pack("<4sIBB6s8sIII", signature, 36 + len(body), 1, 0, b"ORRERY", b"ORRERY  ", 1, 0, 1)
+        return checked(head + body, 9)
+    madt = table(b"APIC", struct.pack("<II", 0xFEE00000, 1) + struct.pack("<BBBBI", 0, 8, 0, 0, 1) + struct.pack("<BBBBI", 0, 8, 1, 1, 1))
+    return rsdp_at(BLOB + 64).ljust(64, b"\0") + table(b"RSDT", struct.pack("<I", BLOB + 128)).ljust(64, b"\0") + madt
+
+
+def seeds(target: str, folder: Path) -> None:
+    """Good inputs of a target into folder."""
+    good: dict[str, bytes] = {}
+    if target == "boot_fuzz":
+        good = {"multiboot1": b"\0" + multiboot1(), "multiboot2": b"\1" + multiboot2(), "pvh": b"\2" + pvh(), "acpi": b"\3" + acpi()}
+    elif target == "elf_fuzz":
+        good = {"hello": (ROOT / "build/user/hello.elf").read_bytes()[:16384]}
+    for name, data in good.items():
+        (folder / name).write_bytes(data)
+
 
 def run(tap: Tap, runs: int) -> None:
-    """Each target with its seeds (tests/fuzz/TARGET.seeds/) and the same random seed each time."""
+    """Each target from its seeds with the same random seed each time."""
     for source in sorted((ROOT / "tests/fuzz").glob("*.c")):
-        binary = ROOT / "build/fuzz" / source.stem
-        seeds = [str(p) for p in [source.with_suffix(".seeds")] if p.is_dir()]
+        binary = ROOT / "build/fuzzers" / source.stem
         with tempfile.TemporaryDirectory() as scratch:
-            done = subprocess.run([str(binary), f"-runs={runs}", "-seed=1", "-max_len=8192", "-rss_limit_mb=2048", f"-artifact_prefix={ROOT}/build/fuzz/", scratch, *seeds],
+            seeds(source.stem, Path(scratch))
+            done = subprocess.run([str(binary), f"-runs={runs}", "-seed=1", "-max_len=16384", "-rss_limit_mb=2048", f"-artifact_prefix={ROOT}/build/fuzzers/", scratch],
                                   capture_output=True, text=True, errors="replace") if binary.is_file() else None
         tap.check(done is not None and done.returncode == 0, f"fuzz {source.stem}: {runs} inputs", done.stderr[-1500:] if done else "not built")
 

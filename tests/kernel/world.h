@@ -85,6 +85,18 @@ static inline void world_preempt(struct world *w)
     irq_raise(w->sim->current, VECTOR_IPI);
 }
 
+/* May a hook act as another CPU here? Not while the CPU it interrupts holds a lock: it would spin for ever. */
+static inline bool world_unlocked(struct world *w)
+{
+    const struct lock *mem = (const struct lock *)w->kern->mem;
+    return !mem->held.v && !w->kern->derive_lock.held.v && !w->kern->tlb_lock.held.v;
+}
+
+static inline enum mem_state memory_state_of(struct world *w, u64 phys)
+{
+    return (enum mem_state)w->sim->shadow[phys / 64];
+}
+
 /* One empty trap on CPU n. */
 static inline void world_trap(struct world *w, u32 n)
 {

@@ -61,7 +61,8 @@ enum space_type {
     SPACE_GUEST  = 2,   /* unit: one 4 KiB page of the PD's guest-physical space; as a target only, its source is SPACE_MEMORY */
 };
 
-/* Rights on memory. A mapping that holds both W and X is entered writable and not executable; the X can be passed on. */
+/* Rights on memory. Host memory that holds both W and X is entered writable and not executable, the X can be passed on; guest memory is
+ * entered as it is. */
 #define RIGHT_R        0x1u
 #define RIGHT_W        0x2u
 #define RIGHT_X        0x4u

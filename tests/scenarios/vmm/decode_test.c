@@ -5,6 +5,7 @@
 #include "decode.h"
 #include <Zydis/Zydis.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const ZydisMachineMode machine_modes[] = { ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_MACHINE_MODE_LEGACY_32,
@@ -221,6 +222,11 @@ static void too_long(void **state)
     assert_int_equal(d.length, 15);
     bytes[14] = 0x2e;
     assert_false(decode(bytes, sizeof(bytes), DECODE_32, &d));
+    u8 store[20] = { 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0xc7, 0x05 };   /* and a displacement and an immediate of four bytes each */
+    assert_true(decode(store, sizeof(store), DECODE_32, &d));
+    assert_int_equal(d.length, 15);
+    memmove(store + 1, store, sizeof(store) - 1);
+    assert_false(decode(store, sizeof(store), DECODE_32, &d));
 }
 
 /* Which segment a string instruction reads from. */

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The runner's command line. */
+#pragma once
+#include "sim.h"
+
+enum runner_command { RUNNER_RUN, RUNNER_REPLAY };
+
+struct options {
+    enum runner_command command;
+    const char *bundle, *recording;    /* recording: replay only */
+    enum sim_vendor vendor;
+    u32 cpus;
+    u64 memory_bytes, seed, steps;
+    const char *json, *trace;          /* file names or NULL */
+    bool escape;                       /* print what is not printable as \xNN */
+    bool interactive;
+};
+
+/* False: one line was printed on stderr. */
+bool options_parse(int count, char **argument, struct options *o);

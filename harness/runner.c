@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Makes the machine, connects console and trace, runs it, and writes down what happened. */
+#include "runner.h"
+#include <errno.h>
+#include <string.h>
+#include "choose.h"
+
+static _Thread_local struct sim *machine;
+
+void runner_stop(struct runner *r)
+{
+    if (machine)
+        sim_stop(machine);
+}
+
+const char *runner_end_name(enum sim_end end)
+{
+    static const char *const name[] = {[SIM_SHUTDOWN] = "shutdown", [SIM_PANIC] = "panic",   [SIM_DEADLOCK] = "deadlock", [SIM_BUDGET] = "budget",
+                                       [SIM_FINDING] = "finding",   [SIM_ENGINE] = "engine", [SIM_STOPPED] = "stopped"};
+    return (u32)end < array_size(name) ? name[end] : "?";
+}
+
+static void on_console(void *arg, const char *text, u32 bytes)
+{
+    const struct runner *r = arg;
+    if (!r->options->escape) {
+        fwrite(text, 1, bytes, stdout);
+    } else {
+        for (u32 i = 0; i < bytes; i++) {
+            const unsigned char c = (unsigned char)text[i];
+            if ((c >= 0x20 && c < 0x7f) || c == '\n' || c == '\t')
+                putchar(c);
+            else
+                printf("\\x%02x", c);
+        }
+    }
+    if (r->options->interactive || memchr(text, '\n', bytes))
+        fflush(stdout);
+}
+
+static void on_record(void *arg, const struct trace_header *h, u64 offset)
+{
+    struct runner *r = arg;
+    if (h->type == TRACE_EXIT)
+        r->exits[((const struct trace_exit *)h)->exit.reason]++;
+    if (h->type == TRACE_LOST)
+        r->lost += ((const struct trace_lost *)h)->records;
+    if (r->record)
+        r->record(r->record_arg, h);
+}
+
+static void on_trace(void *arg, const void *bytes, u32 count)
+{
+    struct runner *r = arg;
+    if (r->trace)
+        fwrite(bytes, 1, count, r->trace);
+    if (!trace_feed(&r->live, bytes, count) && r->live.why) {
+        fprintf(stderr, "orrery-unicorn: the machine writes a broken trace: %s at offset 0x%lx: %s\n", r->live.field,
+                r->live.offset + r->live.at, r->live.why);
+        runner_stop(r);
+    }
+}
+
+bool runner_open(struct runner *r, const struct options *o)
+{
+    *r = (struct runner){.options = o};
+    if (!input_read(o->bundle, &r->bundle))
+        return false;
+    if (!bundle_check(&r->bundle)) {
+        input_free(&r->bundle);
+        return false;
+    }
+    r->live.record = on_record;
+    r->live.arg = r;
+    r->config = (struct sim_config){.cpus = o->cpus, .ram_bytes = o->memory_bytes, .vendor = o->vendor, .x2apic = true,
+                                    .bundle = r->bundle.bytes, .bundle_bytes = r->bundle.count, .trace = o->vendor != SIM_NONE,
+                                    .console = on_console, .trace_sink = on_trace, .arg = r};
+    if (o->trace && !(r->trace = fopen(o->trace, "wb"))) {
+        fprintf(stderr, "orrery-unicorn: %s: %s\n", o->trace, strerror(errno));
+        input_free(&r->bundle);
+        return false;
+    }
+    return true;
+}
+
+void runner_close(struct runner *r)
+{
+    if (r->trace)
+        fclose(r->trace);
+    r->trace = NULL;
+    input_free(&r->bundle);
+}
+
+bool runner_run(struct runner *r, struct sim_result *result, char *message)
+{
+    struct choose_random random;
+    if (r->options->seed) {
+        choose_random(&random, r->options->seed);
+        r->config.chooser = &random.chooser;
+    }
+    machine = sim_create(&r->config);
+    if (!machine) {
+        fprintf(stderr, "orrery-unicorn: the machine cannot be made with %s and %lu MB: %s\n", r->bundle.name, r->config.ram_bytes >> 20, strerror(errno));
+        return false;
+    }
+    sim_run(machine, r->options->steps);
+    *result = *sim_result(machine);
+    snprintf(message, 256, "%s", result->message ? result->message : "");
+    result->message = message;
+    sim_destroy(machine);
+    machine = NULL;
+    fflush(stdout);
+    if (result->end != SIM_SHUTDOWN)
+        fprintf(stderr, "orrery-unicorn: %s%s%s\n", runner_end_name(result->end), *message ? ": " : "", message);
+    return true;
+}
+
+static void json_string(FILE *f, const char *text)
+{
+    fputc('"', f);
+    for (; *text; text++) {
+        const unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\')
+            fprintf(f, "\\%c", c);
+        else if (c < 0x20 || c >= 0x7f)
+            fprintf(f, "\\u%04x", c);
+        else
+            fputc(c, f);
+    }
+    fputc('"', f);
+}
+
+bool runner_json(const struct runner *r, const struct sim_result *result)
+{
+    FILE *f = fopen(r->options->json, "w");
+    if (!f) {
+        fprintf(stderr, "orrery-unicorn: %s: %s\n", r->options->json, strerror(errno));
+        return false;
+    }
+    fprintf(f, "{\"end\": \"%s\", \"code\": %u, \"message\": ", runner_end_name(result->end), result->code);
+    json_string(f, result->message);
+    fprintf(f, ", \"event_hash\": \"0x%016lx\", \"steps\": %lu, \"instructions\": %lu, \"traps\": %lu, \"lost_records\": %lu, \"exits\": {",
+            result->event_hash, result->steps, result->instructions, result->traps, r->lost);
+    const char *between = "";
+    for (u32 i = 0; i < VCPU_EXIT_COUNT; i++) {
+        if (!r->exits[i])
+            continue;
+        fprintf(f, "%s\"%s\": %lu", between, trace_reason_name(i), r->exits[i]);
+        between = ", ";
+    }
+    fprintf(f, "}}\n");
+    return fclose(f) == 0;
+}

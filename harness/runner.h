@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A run of the machine as the runner makes it: the same for run and replay. */
+#pragma once
+#include <stdio.h>
+#include "input.h"
+#include "options.h"
+#include "trace_feed.h"
+
+struct runner {
+    const struct options *options;
+    struct input bundle;
+    struct sim_config config;
+    struct trace_feed live;            /* what the machine's tracer writes */
+    FILE *trace;                       /* NULL: not wanted */
+    u64 exits[VCPU_EXIT_COUNT], lost;
+    bool console_used;
+    void (*record)(void *arg, const struct trace_header *h);   /* of the live stream, or NULL */
+    void *record_arg;
+};
+
+bool runner_open(struct runner *r, const struct options *o);   /* reads and checks the bundle; false: one line on stderr, exit status 2 */
+void runner_close(struct runner *r);
+/* Run to the end; the machine is gone afterwards. False: it could not be made, one line on stderr. message has room for 256 bytes. */
+bool runner_run(struct runner *r, struct sim_result *result, char *message);
+void runner_stop(struct runner *r);                            /* from a callback */
+bool runner_json(const struct runner *r, const struct sim_result *result);
+const char *runner_end_name(enum sim_end end);
+
+int command_replay(const struct options *o);                   /* exit status */

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Cases for the checks on controls: C, X, N. */
+#include "vmx_cases.h"
+
+#define PIN(h, v)   { VMCS_PIN_CTRL, h, v }
+#define PROC(h, v)  { VMCS_PROC_CTRL, h, v }
+#define PROC2(h, v) { VMCS_PROC2_CTRL, h, v }
+#define EXIT(h, v)  { VMCS_EXIT_CTRL, h, v }
+#define ENTRY(h, v) { VMCS_ENTRY_CTRL, h, v }
+#define F(n, h, v)  { VMCS_##n, h, v }
+#define TPR         PROC(OR, VMX_PROC_TPR_SHADOW), F(VIRTUAL_APIC_ADDR, SET, AT_APIC_PAGE)
+#define VID         TPR, PROC2(OR, VMX_PROC2_VID)
+#define POSTED      VID, EXIT(OR, VMX_EXIT_ACK_INTR), PIN(OR, VMX_PIN_POSTED), F(POSTED_DESC_ADDR, SET, AT_APIC_PAGE)
+#define NO_EPT      PROC2(CLR, VMX_PROC2_EPT), F(GUEST_CR3, SET, AT_PDPTES)
+#define EVENT(v)    F(ENTRY_INTR_INFO, SET, v)
+#define IF_ON       F(GUEST_RFLAGS, OR, RFLAGS_IF)
+#define LONG_MODE   BASE_LONG
+
+const struct check_case vmx_cases_controls[] = {
+    { 'C', 1, LONG_MODE, HASWELL, {}, { PIN(CLR, 2) } },
+    { 'C', 2, LONG_MODE, HASWELL, {}, { PIN(OR, VMX_PIN_TIMER) } },
+    { 'C', 3, LONG_MODE, HASWELL, {}, { PROC(CLR, 2) } },
+    { 'C', 4, LONG_MODE, HASWELL, {}, { PROC(OR, VMX_PROC_MTF) } },
+    { 'C', 5, LONG_MODE, PRIVATE, {}, { { F_CAP(MSR_VMX_PROC2), OR, VMX_PROC2_RDSEED } } },
+    { 'C', 6, LONG_MODE, HASWELL, {}, { PROC2(OR, VMX_PROC2_VMFUNC) } },
+    { 'C', 7, LONG_MODE, WIDE, { PROC(OR, VMX_PROC_TERTIARY), F(PROC3_CTRL, SET, 1) }, { F(PROC3_CTRL, SET, 2) } },
+    { 'C', 8, LONG_MODE, HASWELL, { F(CR3_TARGET_COUNT, SET, 4) }, { F(CR3_TARGET_COUNT, SET, 5) } },
+    { 'C', 9, LONG_MODE, HASWELL, { PROC(OR, VMX_PROC_IO_BITMAPS) }, { F(IO_BITMAP_A, OR, 1) } },
+    { 'C', 9, LONG_MODE, HASWELL, { PROC(OR, VMX_PROC_IO_BITMAPS) }, { F(IO_BITMAP_B, OR, bit(40)) } },
+    { 'C', 10, LONG_MODE, HASWELL, {}, { F(MSR_BITMAP, OR, 8) } },
+    { 'C', 10, LONG_MODE, HASWELL, {}, { F(MSR_BITMAP, OR, bit(40)) } },
+    { 'C', 11, LONG_MODE, WIDE, { TPR }, { F(VIRTUAL_APIC_ADDR, OR, 1) } },
+    { 'C', 12, LONG_MODE, WIDE, { TPR }, { F(TPR_THRESHOLD, SET, 0x10) } },
+    { 'C', 13, LONG_MODE, WIDE, { TPR }, { F(TPR_THRESHOLD, SET, 1) } },
+    { 'C', 13, LONG_MODE, WIDE, { TPR, { F_RAM | (AT_APIC_PAGE + 0x80), SET, 0x30 }, F(TPR_THRESHOLD, SET, 3) },
+      { F(TPR_THRESHOLD, SET, 4) } },
+    { 'C', 14, LONG_MODE, WIDE, {}, { PROC2(OR, VMX_PROC2_X2APIC) } },
+    { 'C', 14, LONG_MODE, WIDE, {}, { PROC2(OR, VMX_PROC2_APIC_REG) } },
+    { 'C', 14, LONG_MODE, WIDE, {}, { PROC2(OR, VMX_PROC2_VID) } },
+    { 'C', 15, LONG_MODE, HASWELL, {}, { PIN(CLR, VMX_PIN_NMI) } },
+    { 'C', 16, LONG_MODE, HASWELL, { PIN(CLR, VMX_PIN_VIRTUAL_NMI) }, { PROC(OR, VMX_PROC_NMI_WINDOW) } },
+    { 'C', 17, LONG_MODE, WIDE, { PROC2(OR, VMX_PROC2_APIC_ACCESS) }, { F(APIC_ACCESS_ADDR, SET, 1) } },
+    { 'C', 18, LONG_MODE, WIDE, { TPR, PROC2(OR, VMX_PROC2_X2APIC) }, { PROC2(OR, VMX_PROC2_APIC_ACCESS) } },
+    { 'C', 19, LONG_MODE, WIDE, { VID }, { PIN(CLR, VMX_PIN_INTR) } },
+    { 'C', 20, LONG_MODE, WIDE, { POSTED }, { PROC2(CLR, VMX_PROC2_VID) } },
+    { 'C', 21, LONG_MODE, WIDE, { POSTED }, { EXIT(CLR, VMX_EXIT_ACK_INTR) } },
+    { 'C', 22, LONG_MODE, WIDE, { POSTED }, { F(POSTED_VECTOR, SET, 256) } },
+    { 'C', 23, LONG_MODE, WIDE, { POSTED }, { F(POSTED_DESC_ADDR, OR, 32) } },
+    { 'C', 23, LONG_MODE, WIDE, { POSTED }, { F(POSTED_DESC_ADDR, OR, bit(40)) } },
+    { 'C', 24, LONG_MODE, HASWELL, {}, { F(VPID, SET, 0) } },
+    { 'C', 25, LONG_MODE, HASWELL, {}, { F(EPTP, CLR, 2) } },
+    { 'C', 26, LONG_MODE, HASWELL, {}, { F(EPTP, CLR, 8) } },
+    { 'C', 27, LONG_MODE, WIDE, {}, { F(EPTP, OR, EPTP_AD) } },
+    { 'C', 28, LONG_MODE, HASWELL, {}, { F(EPTP, OR, 0x800) } },
+    { 'C', 28, LONG_MODE, HASWELL, {}, { F(EPTP, OR, bit(40)) } },
+    { 'C', 29, LONG_MODE, HASWELL, {}, { F(EPTP, OR, 0x80) } },
+    { 'C', 30, BASE_PAE, WIDE, { NO_EPT }, { PROC2(OR, VMX_PROC2_PML) } },
+    { 'C', 31, LONG_MODE, WIDE, { PROC2(OR, VMX_PROC2_PML) }, { F(PML_ADDR, SET, 0x10) } },
+    { 'C', 32, LONG_MODE, HASWELL, {}, { PROC2(CLR, VMX_PROC2_EPT) } },
+    { 'C', 33, BASE_PAE, WIDE, { NO_EPT }, { PROC2(OR, VMX_PROC2_MBE) } },
+    { 'C', 34, BASE_PAE, WIDE, { NO_EPT }, { PROC2(OR, VMX_PROC2_SPP) } },
+    { 'C', 35, LONG_MODE, WIDE, { PROC2(OR, VMX_PROC2_SPP) }, { F(SPPTP, SET, 1) } },
+    { 'C', 36, LONG_MODE, WIDE, { PROC2(OR, VMX_PROC2_VMFUNC) }, { F(VMFUNC_CTRL, SET, 2) } },
+    { 'C', 37, BASE_PAE, WIDE, { NO_EPT, PROC2(OR, VMX_PROC2_VMFUNC) }, { F(VMFUNC_CTRL, SET, 1) } },
+    { 'C', 38, LONG_MODE, WIDE, { PROC2(OR, VMX_PROC2_VMFUNC), F(VMFUNC_CTRL, SET, 1) }, { F(EPTP_LIST_ADDR, SET, 1) } },
+    { 'C', 39, LONG_MODE, WIDE, { PROC2(OR, VMX_PROC2_SHADOW) }, { F(VMREAD_BITMAP, SET, 1) } },
+    { 'C', 39, LONG_MODE, WIDE, { PROC2(OR, VMX_PROC2_SHADOW) }, { F(VMWRITE_BITMAP, SET, bit(40)) } },
+    { 'C', 40, LONG_MODE, WIDE, { PROC2(OR, VMX_PROC2_VE) }, { F(VE_INFO_ADDR, SET, 1) } },
+    { 'C', 41, LONG_MODE, WIDE, { PROC2(OR, VMX_PROC2_TSC_SCALING), F(TSC_MULTIPLIER, SET, 1) }, { F(TSC_MULTIPLIER, SET, 0) } },
+    { 'C', 42, LONG_MODE, WIDE, { PROC2(OR, VMX_PROC2_PT_GPA), ENTRY(OR, VMX_ENTRY_RTIT), EXIT(OR, bit(25)) },
+      { ENTRY(CLR, VMX_ENTRY_RTIT) } },
+    { 'C', 42, LONG_MODE, WIDE, { PROC2(OR, VMX_PROC2_PT_GPA), ENTRY(OR, VMX_ENTRY_RTIT), EXIT(OR, bit(25)) }, { EXIT(CLR, bit(25)) } },
+
+    { 'X', 1, LONG_MODE, HASWELL, {}, { EXIT(CLR, 1) } },
+    { 'X', 2, LONG_MODE, HASWELL, {}, { EXIT(OR, VMX_EXIT_PERF_GLOBAL) } },
+    { 'X', 3, LONG_MODE, WIDE, { EXIT(OR, VMX_EXIT_SECONDARY) }, { F(EXIT2_CTRL, SET, 1) } },
+    { 'X', 4, LONG_MODE, WIDE, { PIN(OR, VMX_PIN_TIMER), EXIT(OR, VMX_EXIT_SAVE_TIMER) }, { PIN(CLR, VMX_PIN_TIMER) } },
+    { 'X', 5, LONG_MODE, WIDE, { F(EXIT_MSR_STORE_COUNT, SET, 1), F(EXIT_MSR_STORE_ADDR, SET, AT_LIST) }, { F(EXIT_MSR_STORE_ADDR, OR, 8) } },
+    { 'X', 6, LONG_MODE, WIDE, { F(EXIT_MSR_STORE_COUNT, SET, 1), F(EXIT_MSR_STORE_ADDR, SET, bit(40) - 16) },
+      { F(EXIT_MSR_STORE_COUNT, SET, 2) } },
+    { 'X', 7, LONG_MODE, WIDE, { F(EXIT_MSR_LOAD_COUNT, SET, 1), F(EXIT_MSR_LOAD_ADDR, SET, AT_LIST) }, { F(EXIT_MSR_LOAD_ADDR, OR, bit(40)) } },
+    { 'X', 8, LONG_MODE, WIDE, { F(EXIT_MSR_LOAD_COUNT, SET, 1), F(EXIT_MSR_LOAD_ADDR, SET, bit(40) - 16) },
+      { F(EXIT_MSR_LOAD_COUNT, SET, 2) } },
+
+    { 'N', 1, LONG_MODE, HASWELL, {}, { ENTRY(CLR, 1) } },
+    { 'N', 2, LONG_MODE, HASWELL, {}, { ENTRY(OR, VMX_ENTRY_PERF_GLOBAL) } },
+    { 'N', 3, LONG_MODE, HASWELL, { EVENT(NMI) }, { EVENT(VMX_INTR_VALID | 1 << 8) } },
+    { 'N', 3, LONG_MODE, HASWELL, { EVENT(NMI) }, { EVENT(VMX_INTR_VALID | 7 << 8) } },
+    { 'N', 4, LONG_MODE, HASWELL, { EVENT(NMI) }, { F(ENTRY_INTR_INFO, OR, 1) } },
+    { 'N', 5, LONG_MODE, HASWELL, { EVENT(EXCEPTION(6)) }, { EVENT(EXCEPTION(32)) } },
+    { 'N', 6, LONG_MODE, WIDE, { EVENT(VMX_INTR_VALID | 7 << 8) }, { F(ENTRY_INTR_INFO, OR, 1) } },
+    { 'N', 7, LONG_MODE, HASWELL, { EVENT(EXCEPTION(VECTOR_GP) | VMX_INTR_ERROR) }, { F(ENTRY_INTR_INFO, CLR, VMX_INTR_ERROR) } },
+    { 'N', 7, LONG_MODE, HASWELL, { EVENT(EXCEPTION(VECTOR_UD)) }, { F(ENTRY_INTR_INFO, OR, VMX_INTR_ERROR) } },
+    { 'N', 7, BASE_REAL, HASWELL, { EVENT(EXCEPTION(VECTOR_GP)) }, { F(ENTRY_INTR_INFO, OR, VMX_INTR_ERROR) } },
+    { 'N', 8, LONG_MODE, HASWELL, { EVENT(NMI) }, { F(ENTRY_INTR_INFO, OR, bit(12)) } },
+    { 'N', 8, LONG_MODE, HASWELL, { EVENT(NMI) }, { F(ENTRY_INTR_INFO, OR, bit(30)) } },
+    { 'N', 9, LONG_MODE, HASWELL, { EVENT(EXCEPTION(VECTOR_GP) | VMX_INTR_ERROR), F(ENTRY_ERROR_CODE, SET, 0xffff) },
+      { F(ENTRY_ERROR_CODE, SET, 0x10000) } },
+    { 'N', 10, LONG_MODE, HASWELL, { EVENT(VMX_INTR_VALID | 4 << 8 | 0x80), F(ENTRY_INSN_LEN, SET, 2) }, { F(ENTRY_INSN_LEN, SET, 0) } },
+    { 'N', 10, LONG_MODE, HASWELL, { EVENT(VMX_INTR_VALID | 6 << 8 | 3), F(ENTRY_INSN_LEN, SET, 15) }, { F(ENTRY_INSN_LEN, SET, 16) } },
+    { 'N', 11, LONG_MODE, WIDE, { F(ENTRY_MSR_LOAD_COUNT, SET, 1), F(ENTRY_MSR_LOAD_ADDR, SET, AT_LIST) }, { F(ENTRY_MSR_LOAD_ADDR, OR, 4) } },
+    { 'N', 12, LONG_MODE, WIDE, { F(ENTRY_MSR_LOAD_COUNT, SET, 1), F(ENTRY_MSR_LOAD_ADDR, SET, bit(40) - 16) },
+      { F(ENTRY_MSR_LOAD_COUNT, SET, 2) } },
+    { 'N', 13, LONG_MODE, HASWELL, {}, { ENTRY(OR, VMX_ENTRY_SMM) } },
+    { 'N', 13, LONG_MODE, HASWELL, {}, { ENTRY(OR, VMX_ENTRY_DUAL_MONITOR) } },
+};
+CASES_END(vmx_cases_controls);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Does each broken rule of VM entry stop the entry, in the way the manual says, and is it named by its id? Every case first enters its good state,
+ * then the same state with one change. The last test counts which rows of the list of checks the cases reach. */
+#include "unit.h"
+#include "vmx_cases.h"
+
+static struct vmx_profile private_profile;
+
+static void apply_one(struct world *w, const struct check_op *op)
+{
+    u64 *at;
+    if (op->field & F_RAM)
+        at = sim_phys(w->s, op->field & ~F_RAM, 8);
+    else if (op->field == F_CPU_EFER)
+        at = &w->cpu->efer;
+    else if (op->field == F_APIC_BASE)
+        at = &w->cpu->apic.base;
+    else if (op->field > 0xd000 && op->field < 0xe000)
+        at = &private_profile.caps[(op->field - 0xd001) / 2];
+    else
+        at = &w->vmcs->field[VMX_SLOT(op->field)];
+    *at = op->how == SET ? op->value : op->how == OR ? *at | op->value : *at & ~op->value;
+}
+
+static void apply(struct world *w, const struct check_op *ops)
+{
+    for (u32 i = 0; i < OPS_MAX && (ops[i].field || ops[i].value || ops[i].how); i++)
+        apply_one(w, &ops[i]);
+}
+
+static void prepare(struct world *w, const struct check_case *c)
+{
+    w->cpu->apic.base &= ~bit(10);
+    world_good(w, c->base);
+    private_profile = vmx_wide;
+    vmx_of(w->cpu)->machine->profile = c->profile == HASWELL ? &vmx_haswell : c->profile == WIDE ? &vmx_wide : &private_profile;
+    world_event(w, &(struct engine_event){ .kind = EVENT_CPUID });
+    apply(w, c->need);
+}
+
+/* Both directions of one case; true: as expected. */
+static bool good_enters(struct world *w, const struct check_case *c)
+{
+    prepare(w, c);
+    world_enter(w);
+    if (sim_virt_last_check(w->cpu))
+        return false;
+    if (c->profile != HASWELL)
+        return w->finding && strstr(w->finding, "runs no guests");
+    return !w->finding && w->trap == TRAP(TRAP_GUEST_EXIT, 0) && world_reason(w) == VMX_REASON_CPUID;
+}
+
+static bool refused_as_told(struct world *w, const struct check_case *c)
+{
+    const bool controls = c->letter == 'C' || c->letter == 'X' || c->letter == 'N', host = c->letter == 'H';
+    if (w->finding || sim_virt_last_check(w->cpu) != VCPU_CHECK(c->letter, c->number))
+        return false;
+    if (controls || host)
+        return w->trap == TRAP(TRAP_GUEST_FAILED, 0) && w->info == 2 &&
+               world_field(w, VMCS_INSN_ERROR) == (host ? VMX_ERROR_HOST : VMX_ERROR_CONTROLS);
+    const u32 reason = c->letter == 'M' ? VMX_REASON_FAIL_MSR : VMX_REASON_FAIL_STATE;
+    return w->trap == TRAP(TRAP_GUEST_EXIT, 0) && world_reason(w) == (reason | VMX_REASON_FAILED) &&
+           world_field(w, VMCS_EXIT_QUALIFICATION) == c->qualification && !w->vmcs->launched;
+}
+
+static void run_cases(const struct check_case *cases, size_t count)
+{
+    struct world *w = world_create(SIM_VMX);
+    u32 wrong = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct check_case *c = &cases[i];
+        if (!good_enters(w, c)) {
+            const u32 id = sim_virt_last_check(w->cpu);
+            print_error("case %zu, %c%02u: its good state: check %c%02u, %s\n", i, c->letter, c->number, id ? id >> 8 : '-', id & 0xff,
+                        w->finding ? w->finding : "no finding");
+            wrong++;
+        }
+        prepare(w, c);
+        apply(w, c->broken);
+        world_enter(w);
+        if (!refused_as_told(w, c)) {
+            const u32 id = sim_virt_last_check(w->cpu);
+            print_error("case %zu, %c%02u: broken: check %c%02u, reason %x, %s\n", i, c->letter, c->number, id ? id >> 8 : '-', id & 0xff,
+                        world_reason(w), w->finding ? w->finding : "no finding");
+            wrong++;
+        }
+    }
+    world_destroy(w);
+    assert_int_equal(wrong, 0);
+}
+
+static void controls(void **state)
+{
+    run_cases(vmx_cases_controls, vmx_cases_controls_count);
+}
+
+static void host(void **state)
+{
+    run_cases(vmx_cases_host, vmx_cases_host_count);
+}
+
+static void guest(void **state)
+{
+    run_cases(vmx_cases_guest, vmx_cases_guest_count);
+}
+
+static void segments(void **state)
+{
+    run_cases(vmx_cases_segments, vmx_cases_segments_count);
+}
+
+static void non_register(void **state)
+{
+    run_cases(vmx_cases_state, vmx_cases_state_count);
+}
+
+/* P: the instruction itself. */
+static void instruction(void **state)
+{
+    static const struct {
+        u8 number, info;
+        u32 error;
+    } rows[] = { { 4, 1, 0 }, { 5, 1, 0 }, { 6, 2, VMX_ERROR_MOV_SS }, { 7, 2, VMX_ERROR_LAUNCH_NOT_CLEAR },
+                 { 8, 2, VMX_ERROR_RESUME_NOT_LAUNCHED } };
+    struct world *w = world_create(SIM_VMX);
+    struct vmx_cpu *c = vmx_of(w->cpu);
+    for (size_t i = 0; i < array_size(rows); i++) {
+        world_good(w, BASE_LONG);
+        world_event(w, &(struct engine_event){ .kind = EVENT_CPUID });
+        world_enter(w);
+        assert_int_equal(sim_virt_last_check(w->cpu), 0);
+        world_good(w, BASE_LONG);
+        w->resume = (struct resume){ .kind = RESUME_GUEST_VMX, .guest = rows[i].number == 8 };
+        w->vmcs->launched = rows[i].number == 7;
+        c->mov_ss = rows[i].number == 6;
+        c->current = rows[i].number == 4 ? NULL : w->vmcs;
+        if (rows[i].number == 5)
+            *(u32 *)sim_phys(w->s, AT_VMCS, 4) |= 1u << 31;
+        w->trap = sim_vmx.enter(w->cpu, &w->resume, &w->info);
+        assert_int_equal(sim_virt_last_check(w->cpu), VCPU_CHECK('P', rows[i].number));
+        assert_int_equal(w->trap, TRAP(TRAP_GUEST_FAILED, 0));
+        assert_int_equal(w->info, rows[i].info);
+        if (rows[i].error)
+            assert_int_equal(world_field(w, VMCS_INSN_ERROR), rows[i].error);
+    }
+    world_good(w, BASE_LONG);
+    c->on = false;
+    world_enter(w);
+    assert_non_null(w->finding);
+    assert_int_equal(sim_virt_last_check(w->cpu), VCPU_CHECK('P', 1));
+    world_destroy(w);
+}
+
+/* Rows of the list, atomic checks per row, and the rows that are not here with the reason. */
+static const struct {
+    char letter;
+    const char *atoms;   /* one digit per row */
+} rows[] = {
+    { 'P', "11111111" },
+    { 'C', "1111111121111311111111211111111111111121111" },
+    { 'X', "11111111" },
+    { 'N', "11111111111111" },
+    { 'H', "22112111244" "7215" },   /* replaced below: see row_atoms */
+};

@@ -172,6 +172,7 @@ u64 mach_boot_root(void)
 void mach_invlpg(u64 address)
 {
     struct sim_cpu *cpu = mach_point();
-    translations_drop_page(cpu, TLB_HOST, address >> PAGE_BITS);
+    const struct tlb_entry key = { .kind = TLB_HOST, .root = cpu->cr3 & PTE_PHYS_MASK, .page = address >> PAGE_BITS };
+    translations_drop_page(cpu, &key);
     sim_tlb_flush_engine(cpu);
 }

@@ -78,7 +78,8 @@ static bool mmu_fault(struct sim_cpu *cpu, const struct mmu_access *a, u32 error
         error |= PF_FETCH;
     error |= (a->access & RIGHT_W ? PF_WRITE : 0) | (a->user ? PF_USER : 0);
     *fault = (struct sim_fault){ VECTOR_PF, error, a->address };
-    translations_drop_page(cpu, TLB_HOST, a->address >> PAGE_BITS);   /* SDM 3A 4.10.4.1 */
+    const struct tlb_entry key = { .kind = TLB_HOST, .root = cpu->cr3 & PTE_PHYS_MASK, .page = a->address >> PAGE_BITS };
+    translations_drop_page(cpu, &key);   /* SDM 3A 4.10.4.1 */
     return false;
 }
 

@@ -91,7 +91,7 @@ static enum sim_nested_result nested_fail(struct sim_cpu *cpu, const struct nest
     fault->present = e->rights;
     fault->error = (present ? PF_PRESENT : 0) | (a->access & RIGHT_W ? PF_WRITE : 0) | PF_USER |
                    (result == SIM_NESTED_MISCONFIG ? PF_RESERVED | PF_PRESENT : 0) | (a->access & RIGHT_X ? PF_FETCH : 0);
-    translations_drop_page(cpu, a->n->format == SIM_EPT ? TLB_EPT : TLB_NPT, a->gpa >> PAGE_BITS);   /* SDM 3C 29.4.3.1 */
+    translations_drop_page(cpu, e);   /* SDM 3C 29.4.3.1 */
     return result;
 }
 

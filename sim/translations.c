@@ -54,11 +54,11 @@ static void tlb_drop(struct tlb_entry *e)
     e->kind = TLB_EMPTY;
 }
 
-void translations_drop_page(struct sim_cpu *cpu, enum tlb_kind kind, u64 page)
+void translations_drop_page(struct sim_cpu *cpu, const struct tlb_entry *key)
 {
     struct tlb_entry *e = cpu->tlb.way[0];
     for (u32 i = 0; i < TLB_SETS * TLB_WAYS; i++, e++)
-        if (e->kind == kind && e->page >> 9 * e->level == page >> 9 * e->level)
+        if (tlb_same_tag(e, key) && e->page >> 9 * e->level == key->page >> 9 * e->level)
             tlb_drop(e);
 }
 

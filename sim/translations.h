@@ -32,8 +32,8 @@ struct sim_cpu;
 void translations_add(struct sim_cpu *cpu, const struct tlb_entry *e);
 /* A cached entry that the chooser wants instead of the walk's result `fresh` (kind EMPTY: the walk faults), or NULL. Asks only if one differs. */
 const struct tlb_entry *translations_choose(struct sim_cpu *cpu, const struct tlb_entry *key, const struct tlb_entry *fresh);
-/* Drop entries of one page (and all that came from the same large leaf). host: global ones too. */
-void translations_drop_page(struct sim_cpu *cpu, enum tlb_kind kind, u64 page);
+/* Drop what is cached of the key's page under its tag, and all that came from the same large leaf; host: global entries too. */
+void translations_drop_page(struct sim_cpu *cpu, const struct tlb_entry *key);
 void translations_drop_host(struct sim_cpu *cpu, bool globals);
 /* Memory was freed: a finding if a CPU may still translate to it, or walk through it, under the host tables that are loaded. */
 void translations_freed(struct sim *s, u64 phys, u64 bytes);

@@ -15,10 +15,10 @@ REASONS = ("STARTUP", "KICKED", "IO", "MMIO", "MSR_READ", "MSR_WRITE", "CPUID", 
 def exits(path: Path) -> dict[str, int]:
     """Exits by reason of a trace file; BadInput names the offset where the file is truncated or makes no sense."""
     data = path.read_bytes()
-    if len(data) < 40 or data[:8] != MAGIC:
+    if len(data) < 32 or data[:8] != MAGIC:
         raise BadInput(f"{path.name}: offset 0: no trace")
     counts: dict[str, int] = {}
-    at, ended = 40, False
+    at, ended = 32, False
     while at < len(data):
         if len(data) - at < 24:
             raise BadInput(f"{path.name}: offset {at:#x}: truncated record header")

@@ -41,7 +41,7 @@ static struct mem_range *range_of(struct derive *d)
 /* The first part at or after page, below end. */
 static bool part_at(const struct space_mem *s, u64 page, u64 end, struct part *out)
 {
-    struct mem_range *r = mem_index_from(s->index, page);
+    struct mem_range *r = page < end ? mem_index_from(s->index, page) : NULL;
     if (!r || r->page >= end)
         return false;
     out->range = r;

@@ -71,12 +71,12 @@ void boot_range(struct boot_info *out, enum boot_pass pass, u64 start, u64 bytes
     if (start >= PHYS_END || bytes == 0)
         return;
     const u64 end = bytes > PHYS_END - start ? PHYS_END : start + bytes;
-    if (pass == BOOT_PASS_ADD && type == BOOT_RAM) {
+    if (pass == BOOT_PASS_ADD && type == BOOT_TYPE_RAM) {
         const u64 first = align_up(start, PAGE_SIZE), last = align_down(end, PAGE_SIZE);
         if (first < last)
             range_add(out, first, last);
     }
-    if (pass == BOOT_PASS_REMOVE && type != BOOT_RAM)
+    if (pass == BOOT_PASS_REMOVE && type != BOOT_TYPE_RAM)
         range_remove(out, align_down(start, PAGE_SIZE), align_up(end, PAGE_SIZE));
 }
 

@@ -10,7 +10,7 @@ const void *boot_view(u64 phys, u64 bytes);
 
 /* Memory maps are walked twice: RAM is added first, then whatever else overlaps it is taken out, so that order does not matter. */
 enum boot_pass { BOOT_PASS_ADD, BOOT_PASS_REMOVE, BOOT_PASS_COUNT };
-#define BOOT_RAM 1u   /* type of usable RAM in multiboot, multiboot2 and PVH alike */
+#define BOOT_TYPE_RAM 1u   /* type of usable RAM in multiboot, multiboot2 and PVH alike */
 void boot_range(struct boot_info *out, enum boot_pass pass, u64 start, u64 bytes, u32 type);
 
 /* Takes the first boot module as the bundle. NULL, or what is wrong with it. */

@@ -127,9 +127,18 @@ void fixture_interrupts(struct fixture *f)
     }
 }
 
+static bool waiting(const struct fixture *f)
+{
+    bool any = false;
+    for (u32 i = 0; i < f->k->cpu_count; i++)
+        any |= f->k->cpu[i]->epoch.first || atomic_load(&f->k->cpu[i]->released);
+    return any;
+}
+
 void fixture_settle(struct fixture *f)
 {
-    for (u32 round = 0; round < 16; round++) {
+    for (u32 round = 0; round < 2 || waiting(f); round++) {
+        assert_true(round < 10000);
         fixture_interrupts(f);
         for (u32 i = 0; i < f->k->cpu_count; i++)
             fixture_trap(f, i, TRAP(TRAP_NONE, 0), 0);

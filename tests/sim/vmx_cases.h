@@ -3,7 +3,7 @@
 #pragma once
 #include "virt_fixture.h"
 
-enum { SET, OR, CLR };
+enum { SET = 1, OR, CLR };   /* 0 ends a list */
 struct check_op {
     u32 field;      /* a VMCS field or one of these: */
 #define F_CPU_EFER   0xe001u

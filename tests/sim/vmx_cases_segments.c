@@ -4,11 +4,11 @@
 
 #define F(n, h, v)        { VMCS_##n, h, v }
 #define AR(s, h, v)       { VMCS_GUEST_##s##_AR, h, v }
-#define ONE(n, base, ...) { 'S', n, base, HASWELL, {}, { __VA_ARGS__ } }
+#define ONE(n, base, ...) { 'S', n, base, HASWELL, {}, { __VA_ARGS__ }, 0 }
 #define SIX(X)            X(ES), X(CS), X(SS), X(DS), X(FS), X(GS)
 #define FOUR(X)           X(ES), X(DS), X(FS), X(GS)
 #define LDTR              AR(LDTR, SET, 0x82), F(GUEST_LDTR_LIMIT, SET, 0xfff)
-#define LDTR_CASE(n, ...) { 'S', n, BASE_LONG, HASWELL, { LDTR }, { __VA_ARGS__ } }
+#define LDTR_CASE(n, ...) { 'S', n, BASE_LONG, HASWELL, { LDTR }, { __VA_ARGS__ }, 0 }
 
 #define V86_BASE(s)     ONE(4, BASE_V86, F(GUEST_##s##_BASE, OR, 0x10))
 #define V86_LIMIT(s)    ONE(5, BASE_V86, F(GUEST_##s##_LIMIT, SET, 0xfffff))
@@ -43,8 +43,8 @@ const struct check_case vmx_cases_segments[] = {
     ONE(14, BASE_REAL, AR(CS, SET, 0xf3)),                 /* type 3 with DPL 3 */
     ONE(14, BASE_LONG, AR(CS, OR, 0x60)),                  /* non-conforming, DPL above that of SS */
     ONE(14, BASE_LONG, AR(CS, SET, 0xa0ff)),               /* conforming, likewise */
-    { 'S', 15, BASE_PAE, HASWELL, { AR(CS, SET, 0xc09f) }, { AR(SS, OR, 0x60) } },
-    { 'S', 15, BASE_REAL, HASWELL, { AR(CS, SET, 0x9f) }, { AR(SS, OR, 0x60) } },
+    { 'S', 15, BASE_PAE, HASWELL, { AR(CS, SET, 0xc09f) }, { AR(SS, OR, 0x60) }, 0 },
+    { 'S', 15, BASE_REAL, HASWELL, { AR(CS, SET, 0x9f) }, { AR(SS, OR, 0x60) }, 0 },
     FOUR(RPL_ABOVE), SIX(NOT_PRESENT), SIX(RESERVED_LOW), SIX(RESERVED_HIGH),
     ONE(19, BASE_LONG, AR(CS, OR, 0x4000)),
     SIX(TOO_FINE), SIX(TOO_COARSE),

@@ -61,7 +61,7 @@ def broken_files(tap: Tap, scratch: Path) -> None:
     good = scratch / "sim-vmx"
     data = (good / "trace.bin").read_bytes()
     for what, changed in (("truncated in a record", data[:len(data) // 2 + 3]), ("truncated in the header", data[:20]), ("empty", b""),
-                          ("foreign magic", b"X" + data[1:]), ("record of no size", data[:42] + b"\0\0" + data[44:]), ("without its end", data[:40])):
+                          ("foreign magic", b"X" + data[1:]), ("record of no size", data[:34] + b"\0\0" + data[36:]), ("without its end", data[:32])):
         bad = scratch / "bad"
         shutil.rmtree(bad, ignore_errors=True)
         shutil.copytree(good, bad)

@@ -104,10 +104,14 @@ build/$(1)/harness/%.o: harness/%.c
 build/$(1)/scenarios/%.o: scenarios/%.c
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC_$(1)) $$(HOSTED) $$(F_$(1)) $$(I_user) -DORRERY_HOSTED_TEST -c -o $$@ $$<
+build/$(1)/tests/scenarios/%.o: tests/scenarios/%.c
+	$$(call say,CC $(1),$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC_$(1)) $$(HOSTED) $$(F_$(1)) $$(I_user) -Iscenarios/vmm -Iscenarios/root -Itests -c -o $$@ $$<
 build/$(1)/tests/%.o: tests/%.c
 	$$(call say,CC $(1),$$<)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC_$(1)) $$(HOSTED) $$(F_$(1)) $$(I_tests) -Iscenarios/lib -Iscenarios/vmm -Iscenarios/root -c -o $$@ $$<
+	$$(Q)$$(CC_$(1)) $$(HOSTED) $$(F_$(1)) $$(I_tests) -c -o $$@ $$<
 # Own mem* in the kernel; where a sanitizer watches memory, libc's, which it intercepts.
 build/$(1)/kernel.o: $$(if $$(filter asan tsan tsan-gcc,$(1)),$$(filter-out %/memops.o,$$(KOBJ_$(1))),$$(KOBJ_$(1)))
 	$$(call say,SEAL,$$@)

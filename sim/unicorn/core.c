@@ -7,7 +7,6 @@
 #include "coherence.h"
 #include "machine.h"
 
-#define SCRATCH       0x8000000000ul   /* physical page beyond any RAM: code of the probe */
 #define ENV_BYTES     16384u           /* markers are searched for in so many bytes of the library's state */
 #define OBJECT_BYTES  65536u
 #define MARKER        0x5a3c96e1d2b40000ul
@@ -107,7 +106,7 @@ static u8 *find(u8 *start, u32 bytes, u64 marker)
 
 static enum core_answer probe_translate(void *arg, u64 linear, u32 access, enum core_mode mode, struct core_page *page)
 {
-    *page = (struct core_page){.frame = SCRATCH >> PAGE_BITS, .rights = RIGHT_MEMORY};
+    *page = (struct core_page){.frame = CORE_SCRATCH >> PAGE_BITS, .rights = RIGHT_MEMORY};
     return CORE_OK;
 }
 
@@ -218,7 +217,7 @@ static const char *probe_state(struct core *c)
     c->arg = c;
     c->budget = ~0ul;
     running = c;
-    const uc_err error = uc_emu_start(c->uc, PAGE_SIZE, 0, 0, 0);
+    const uc_err error = uc_emu_start(c->uc, CORE_SCRATCH_CODE, 0, 0, 0);
     running = NULL;
     if (error != UC_ERR_OK || !c->cpu || !c->env)
         return "its functions were not replaced";
@@ -230,9 +229,18 @@ static const char *probe_state(struct core *c)
     return why;
 }
 
+/* Only ever read: the accessed bits are set. */
+static struct {
+    u64 gdt[CORE_SCRATCH_CODE / 8];
+    u8 code[PAGE_SIZE - CORE_SCRATCH_CODE];
+} scratch aligned_to(PAGE_SIZE) = {
+        .gdt = {[4] = 0x00cff3000000ffff, [5] = 0x00affb000000ffff},
+        .code = {0x0f, 0xa2, 0xeb, 0xfe},   /* CPUID; jump to itself: for the probe */
+};
+static_assert(sizeof(scratch) == PAGE_SIZE, "one page");
+
 struct core *core_create(u8 *ram, u64 ram_bytes, const char **why)
 {
-    static u8 page[PAGE_SIZE] aligned_to(PAGE_SIZE) = {0x0f, 0xa2, 0xeb, 0xfe};   /* CPUID; jump to itself */
     struct core *c = calloc(1, sizeof(*c));
     *why = "no memory";
     if (!c)
@@ -242,7 +250,7 @@ struct core *core_create(u8 *ram, u64 ram_bytes, const char **why)
     *why = "uc_open or uc_mem_map_ptr failed";
     if (uc_open(UC_ARCH_X86, UC_MODE_64, &c->uc) != UC_ERR_OK || uc_ctl_exits_enable(c->uc) != UC_ERR_OK ||
         uc_mem_map_ptr(c->uc, 0, ram_bytes, UC_PROT_ALL, ram) != UC_ERR_OK ||
-        uc_mem_map_ptr(c->uc, SCRATCH, PAGE_SIZE, UC_PROT_ALL, page) != UC_ERR_OK ||
+        uc_mem_map_ptr(c->uc, CORE_SCRATCH, PAGE_SIZE, UC_PROT_ALL, &scratch) != UC_ERR_OK ||
         uc_hook_add(c->uc, &c->hook[0], UC_HOOK_INTR, (void *)on_interrupt, c, 1, 0) != UC_ERR_OK ||
         uc_hook_add(c->uc, &c->hook[1], UC_HOOK_BLOCK, (void *)core_block, c, 1, 0) != UC_ERR_OK) {
         core_destroy(c);

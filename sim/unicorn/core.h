@@ -84,6 +84,10 @@ struct core {
     u64 root, tag;
 };
 
+/* A page of the core's own, beyond any RAM: a GDT at its beginning with selectors 0x23 (data) and 0x2b (64-bit code) for CPL 3. */
+#define CORE_SCRATCH      0x8000000000ul
+#define CORE_SCRATCH_CODE 0x800u
+
 /* NULL: *why says what is wrong. ram is mapped at physical address 0. */
 struct core *core_create(u8 *ram, u64 ram_bytes, const char **why);
 void core_destroy(struct core *c);

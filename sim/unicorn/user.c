@@ -7,6 +7,8 @@
 
 #define RFLAGS_FIXED 0x202ul      /* reserved bit 1, IF */
 #define RFLAGS_DENIED 0x3f23000ul /* IOPL, VM, VIF, VIP and above */
+#define GDT_LINEAR   0xffffffffffffe000ul   /* seen by segment loads only: the library reads descriptors as supervisor */
+#define GDT_LIMIT    0x2fu
 #define CR0_TS       0x8u
 #define CR0_EM       0x4u
 #define CR4_OSFXSR   0x200u
@@ -21,6 +23,10 @@ static enum core_answer user_translate(void *arg, u64 linear, u32 access, enum c
     struct user_run *r = arg;
     struct sim_translation t;
     struct sim_fault fault;
+    if (mode != CORE_CPL3 && (linear & ~PAGE_MASK) == GDT_LINEAR) {
+        *page = (struct core_page){.frame = CORE_SCRATCH >> PAGE_BITS, .rights = RIGHT_R};
+        return CORE_OK;
+    }
     if ((u64)((s64)linear << 16 >> 16) != linear) {   /* not canonical: no page fault (Intel SDM 1, 3.3.7.1) */
         page->vector = 13;
         return CORE_FAULT;
@@ -51,7 +57,7 @@ static bool user_execute(void *arg, u32 code)
 }
 static const struct core_client client = {user_translate, user_execute};
 
-/* Flat 64-bit segments; a task register without an I/O map, so that a port is #GP. */
+/* Flat 64-bit segments and the GDT they come from; a task register without an I/O map, so that a port is #GP. */
 static void load_segments(struct lib_env *env)
 {
     for (u32 i = 0; i < 6; i++)
@@ -59,7 +65,8 @@ static void load_segments(struct lib_env *env)
     env->seg[VCPU_SEG_CS] = (struct lib_segment){.selector = 0x2b, .limit = ~0u, .flags = 0xaffb00};
     env->tr = (struct lib_segment){.selector = 0x38, .flags = 0x8b00};
     env->ldtr = (struct lib_segment){0};
-    env->gdtr.limit = env->idtr.limit = 0;
+    env->gdtr = (struct lib_segment){.base = GDT_LINEAR, .limit = GDT_LIMIT};
+    env->idtr = (struct lib_segment){0};
     env->efer = 0x501;         /* SCE, LME, LMA */
     env->cr[0] = 0x80000033;
     env->cr[4] = 0x620;

@@ -57,3 +57,5 @@ void guest_sim_interrupt(struct sim *s, u32 cpu, u32 vector);
 void guest_sim_nmi(struct sim *s, u32 cpu);
 u64 guest_sim_register(struct sim *s, u32 cpu, u32 which);   /* of the host: enum below */
 enum { GUEST_HOST_DR0, GUEST_HOST_XCR0, GUEST_HOST_LSTAR, GUEST_HOST_KERNEL_GS, GUEST_HOST_TSC_AUX, GUEST_HOST_CR0 };
+u32 guest_sim_last_check(struct sim *s, u32 cpu);            /* id of the check that failed the last entry, as the model knows it */
+void guest_sim_svm_plain(struct sim *s);                     /* an SVM machine without next RIP and decode assists */

@@ -23,6 +23,15 @@ static u64 cpu_slice(struct sim_cpu *cpu)
     return s->timer_next > s->clock ? min(steps, s->timer_next - s->clock) : 1;   /* a timer is seen on time */
 }
 
+/* A program that is in the kernel all the time never uses up a slice: let others go on all the same, or a run of zeros is not fair. */
+static void cpu_turn(struct sim_cpu *cpu)
+{
+    if (cpu->turn < SLICE_DEFAULT)
+        return;
+    cpu->turn = 0;
+    sim_yield(cpu);
+}
+
 /* After a slice. EVENT_END and an engine that cannot go on end the run. */
 static void cpu_account(struct sim_cpu *cpu, bool able, const struct engine_event *e, const char *what)
 {
@@ -32,11 +41,14 @@ static void cpu_account(struct sim_cpu *cpu, bool able, const struct engine_even
     if (e->kind == EVENT_END)
         sim_end(s, SIM_STOPPED, "CPU %u: the %s engine has nothing more to run", cpu->id, what);
     s->result.instructions += e->steps;
+    cpu->turn += e->steps + 1;
     sim_time(cpu, e->steps);
     if (e->kind == EVENT_WAIT)
         sim_pass(cpu);
-    if (e->kind == EVENT_SLICE || e->kind == EVENT_WAIT)
+    if (e->kind == EVENT_SLICE || e->kind == EVENT_WAIT) {
+        cpu->turn = 0;
         sim_yield(cpu);
+    }
 }
 
 void sim_guest_slice(struct sim_cpu *cpu, struct sim_guest *guest, struct engine_event *event)
@@ -59,6 +71,7 @@ static u64 cpu_user(struct sim_cpu *cpu, struct resume *r, u64 *info)
         sim_finding("CPU %u: kernel resumes user mode at 0x%lx, above USER_END", cpu->id, r->rip);
     r->rflags = (r->rflags & RFLAGS_USER) | RFLAGS_IF | RFLAGS_ONE;
     for (;;) {
+        cpu_turn(cpu);
         if (sim_irq_pending(cpu))
             return cpu_interrupt(cpu);
         struct engine_event event = { .kind = EVENT_END };

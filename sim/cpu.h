@@ -43,6 +43,7 @@ struct sim_cpu {
     u32 id, apic_id;
     enum cpu_state state;
     struct fiber fiber;
+    u64 turn;                  /* engine steps since others were last let go on */
     void *kern_cpu;            /* mach_cpu_set; NULL: not yet */
     struct resume *resume;     /* what the CPU was last told to run */
     u32 start;                 /* SIPI vector | 0x100 once one has come */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The program engine. A program's fiber never touches the machine: it asks for one thing at a time, and the engine does it on the CPU's fiber.
+/* The program engine: does on the CPU's fiber what programs ask for on theirs.
  *
  * Where a thread is, its RIP says: an entry, or its own token plus a phase. So the kernel's restart (RIP back by 2, onto the SYSCALL), a
  * retried access and a thread moved by a handler all follow from registers alone. */
@@ -8,145 +8,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "arch/x86.h"
-#include "fiber.h"
-#include "machine_model.h"
-#include "program.h"
+#include "engine_program.h"
 #include "sanitizer.h"
 
-#define PROGRAM_TOKEN   0x5a0000000000ul
-#define TOKEN_BYTES     16ul
-#define PROGRAM_THREADS 4096u
-#define PROGRAM_STACK   (16 * PAGE_SIZE)
-#define PROGRAM_GUARD   (16 * PAGE_SIZE)
-
-/* RIP - token: what is done when the thread goes on there. */
-enum phase {
-    AT_REQUEST = 0,    /* do the request (again) */
-    AT_DONE = 2,       /* the request is done: run the program */
-};
-
-enum request { REQUEST_SYSCALL, REQUEST_LOAD, REQUEST_STORE, REQUEST_RAISE, REQUEST_SPEND, REQUEST_WAIT, REQUEST_END };
-
-struct thread {
-    struct program *program;
-    struct resume *regs;       /* whose thread it is; NULL: free */
-    struct fiber fiber, *runner;
-    void *map;
-    u64 gpr[16];
-    u64 token;
-    u32 entry;
-    enum request request;
-    u64 address, count;        /* LOAD, STORE: user address, bytes left; SPEND: steps left */
-    u8 *buffer;
-    u32 vector, error;
-};
-
-struct program {
-    struct engine engine;
-    struct { void (*run)(void *); void *arg; } entry[PROGRAM_ENTRIES];
-    u32 entries;
-    struct thread *thread[PROGRAM_THREADS];
-    u32 threads;
-};
-
-static _Thread_local struct thread *here;   /* on a program's fiber: its thread */
-
-/* ---- On the program's fiber ---- */
-
-static void ask(enum request request)
-{
-    struct thread *t = here;
-    t->request = request;
-    fiber_switch(&t->fiber, t->runner);
-}
-
-static void thread_main(void *arg)
-{
-    struct thread *t = arg;
-    t->program->entry[t->entry].run(t->program->entry[t->entry].arg);
-    for (;;)
-        ask(REQUEST_END);
-}
-
-u64 *program_registers(void)
-{
-    return here->gpr;
-}
-
-void program_syscall(void)
-{
-    ask(REQUEST_SYSCALL);
-}
-
-u64 program_hypercall(u64 number, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
-{
-    u64 *g = here->gpr;
-    g[RDI] = number, g[RSI] = a0, g[RDX] = a1, g[R8] = a2, g[R9] = a3, g[R10] = a4, g[RAX] = a5;
-    program_syscall();
-    return g[RAX];
-}
-
-static void ask_memory(enum request request, u64 address, void *buffer, u64 bytes)
-{
-    here->address = address;
-    here->buffer = buffer;
-    here->count = bytes;
-    if (bytes)
-        ask(request);
-}
-
-void user_load(void *to, u64 address, u64 bytes)
-{
-    ask_memory(REQUEST_LOAD, address, to, bytes);
-}
-
-void user_store(u64 address, const void *from, u64 bytes)
-{
-    ask_memory(REQUEST_STORE, address, (void *)from, bytes);
-}
-
-void user_copy(u64 to, u64 from, u64 bytes)
-{
-    u8 part[256];
-    for (u64 at = 0; at < bytes; at += sizeof(part)) {
-        const u64 n = min(bytes - at, sizeof(part));
-        user_load(part, from + at, n);
-        user_store(to + at, part, n);
-    }
-}
-
-u64 user_load64(u64 address)
-{
-    u64 value;
-    user_load(&value, address, 8);
-    return value;
-}
-
-void user_store64(u64 address, u64 value)
-{
-    user_store(address, &value, 8);
-}
-
-void program_raise(u32 vector, u32 error)
-{
-    here->vector = vector;
-    here->error = error;
-    ask(REQUEST_RAISE);
-}
-
-void program_spend(u64 steps)
-{
-    here->count = steps;
-    if (steps)
-        ask(REQUEST_SPEND);
-}
-
-void program_wait(void)
-{
-    ask(REQUEST_WAIT);
-}
-
-/* ---- On the CPU's fiber ---- */
+#define PROGRAM_STACK (16 * PAGE_SIZE)
+#define PROGRAM_GUARD (16 * PAGE_SIZE)
 
 static struct thread *thread_new(struct program *p)
 {
@@ -180,7 +46,7 @@ static struct thread *thread_start(struct program *p, struct resume *r)
     t->regs = r;
     t->entry = (u32)((r->rip - PROGRAM_BASE) / TOKEN_BYTES);
     memcpy(t->gpr, r->gpr, sizeof(t->gpr));
-    fiber_init(&t->fiber, (u8 *)t->map + PROGRAM_GUARD, PROGRAM_STACK, thread_main, t);
+    fiber_init(&t->fiber, (u8 *)t->map + PROGRAM_GUARD, PROGRAM_STACK, program_main, t);
     return t;
 }
 
@@ -189,11 +55,11 @@ static void thread_run(struct thread *t, struct resume *r)
     struct fiber self = { 0 };
     self.stack = sim_this()->fiber.stack;
     self.bytes = sim_this()->fiber.bytes;
-    struct thread *const before = here;
+    struct thread *const before = program_here;
     t->runner = &self;
-    here = t;
+    program_here = t;
     fiber_switch(&self, &t->fiber);
-    here = before;
+    program_here = before;
     memcpy(r->gpr, t->gpr, sizeof(t->gpr));
 }
 

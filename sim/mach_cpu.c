@@ -12,7 +12,7 @@ u64 sim_tsc(const struct sim_cpu *cpu)
 
 struct mach_cpuid mach_cpuid(u32 leaf, u32 subleaf)
 {
-    return sim_cpuid(mach_point(), leaf, subleaf);
+    return sim_cpuid(mach_point_serial(), leaf, subleaf);
 }
 
 u64 mach_cr0_read(void)
@@ -50,7 +50,7 @@ static void cr_virt(struct sim_cpu *cpu, u32 number, u64 value)
 
 void mach_cr0_write(u64 value)
 {
-    struct sim_cpu *cpu = mach_point();
+    struct sim_cpu *cpu = mach_point_serial();
     const u64 legal = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
     if (value & ~legal || !(value & CR0_PE) || !(value & CR0_PG) || (value & CR0_NW && !(value & CR0_CD)))
         sim_finding("CR0 = 0x%lx: #GP, or long mode is left (SDM 3A 2.5)", value);
@@ -67,7 +67,7 @@ void mach_cr2_write(u64 value)
 
 void mach_cr3_write(u64 value)
 {
-    struct sim_cpu *cpu = mach_point();
+    struct sim_cpu *cpu = mach_point_serial();
     if (value & ~(PTE_PHYS_MASK | 0x18) || value >> SIM_PHYS_BITS)
         sim_finding("CR3 = 0x%lx: reserved bits (SDM 3A 4.5)", value);
     if (!sim_phys(cpu->sim, value & PTE_PHYS_MASK, PAGE_SIZE))
@@ -78,7 +78,7 @@ void mach_cr3_write(u64 value)
 
 void mach_cr4_write(u64 value)
 {
-    struct sim_cpu *cpu = mach_point();
+    struct sim_cpu *cpu = mach_point_serial();
     const struct sim *s = cpu->sim;
     const u64 legal = CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT |
                       (s->config.vendor == SIM_VMX ? CR4_VMXE : 0) | (s->profile.xsave ? CR4_OSXSAVE : 0) | (s->profile.smep ? CR4_SMEP : 0);
@@ -100,7 +100,7 @@ u64 mach_dr_read(u32 number)
 
 void mach_dr_write(u32 number, u64 value)
 {
-    struct sim_cpu *cpu = mach_point();
+    struct sim_cpu *cpu = mach_point_serial();
     if (number > 7 || number == 4 || number == 5 || (number >= 6 && value >> 32))
         sim_finding("DR%u = 0x%lx: #GP (SDM 3B 17.2)", number, value);
     cpu->dr[number] = number == 6 ? (value & 0xe00f) | DR6_INIT : number == 7 ? value | DR7_INIT : value;
@@ -114,9 +114,18 @@ u64 mach_msr_read(u32 msr)
     return value;
 }
 
+/* WRMSR serializes, but not to the x2APIC's registers and the TSC deadline (SDM 3A 10.12.3). */
+static struct sim_cpu *wrmsr_point(u32 msr)
+{
+    struct sim_cpu *cpu = mach_point_outside();
+    if ((msr < 0x800 || msr > 0x8ff) && msr != MSR_TSC_DEADLINE)
+        store_drain(cpu);
+    return cpu;
+}
+
 void mach_msr_write(u32 msr, u64 value)
 {
-    if (!sim_msr_write(mach_point_outside(), msr, value))
+    if (!sim_msr_write(wrmsr_point(msr), msr, value))
         sim_finding("WRMSR 0x%x = 0x%lx: #GP", msr, value);
 }
 
@@ -127,12 +136,12 @@ bool mach_msr_read_try(u32 msr, u64 *value)
 
 bool mach_msr_write_try(u32 msr, u64 value)
 {
-    return sim_msr_write(mach_point_outside(), msr, value);
+    return sim_msr_write(wrmsr_point(msr), msr, value);
 }
 
 bool mach_xsetbv_try(u64 xcr0)
 {
-    struct sim_cpu *cpu = mach_point();
+    struct sim_cpu *cpu = mach_point_serial();
     if (!(cpu->cr4 & CR4_OSXSAVE))
         sim_finding("XSETBV with CR4.OSXSAVE clear: #UD");
     if (xcr0 & ~(XCR0_X87 | XCR0_SSE) || !(xcr0 & XCR0_X87))
@@ -171,7 +180,7 @@ u64 mach_boot_root(void)
 
 void mach_invlpg(u64 address)
 {
-    struct sim_cpu *cpu = mach_point();
+    struct sim_cpu *cpu = mach_point_serial();
     const struct tlb_entry key = { .kind = TLB_HOST, .root = cpu->cr3 & PTE_PHYS_MASK, .page = address >> PAGE_BITS };
     translations_drop_page(cpu, &key);
     sim_tlb_flush_engine(cpu);

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include "memory.h"
 #include "sanitizer.h"
+#include "store_buffer.h"
 
 #define GUARD_BYTES (64 * PAGE_SIZE)
 #define STACK_BYTES (64 * PAGE_SIZE)   /* an engine runs on it too; untouched pages cost nothing */
@@ -127,6 +128,7 @@ void mach_mem_state(const void *start, size_t bytes, enum mem_state state)
         sim_finding("mach_mem_state outside RAM: 0x%lx bytes at 0x%lx", (u64)bytes, phys);
     if (!bytes)
         return;
+    store_drain(s->current);   /* no store of ours may arrive in memory that is somebody else's by then */
     /* A line is live if any byte of it is; otherwise only whole lines change. */
     const u64 mask = (1ul << SHADOW_BITS) - 1;
     const u64 first = state == MEM_LIVE ? phys : align_up(phys, mask + 1);

@@ -42,6 +42,7 @@ extern const struct virt_model sim_vmx, sim_svm;   /* sim/vmx.c, sim/svm.c */
 /* The check that the last entry of this CPU failed, VCPU_CHECK(letter, number); 0: it entered. For reports. */
 u32 sim_virt_last_check(struct sim_cpu *cpu);
 u32 sim_svm_last_check(struct sim_cpu *cpu);
+const char *sim_virt_check_text(u32 check);   /* what it is about; NULL: no such id */
 
 /* ---- What the machine offers the models ---- */
 

@@ -3,6 +3,7 @@
  * CMOCKA_MESSAGE_OUTPUT and CMOCKA_XML_FILE say where the results go (tests/run_unit). Exit status: failed tests, at most 1. */
 #include "unit.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct unit_group *groups;
@@ -12,6 +13,10 @@ void unit_register(struct unit_group *group)
     struct unit_group **at = &groups;
     while (*at && strcmp((*at)->name, group->name) < 0)
         at = &(*at)->next;
+    if (*at && !strcmp((*at)->name, group->name)) {   /* their XML files would be one, and invalid */
+        fprintf(stderr, "two test groups have the name %s\n", group->name);
+        exit(2);
+    }
     group->next = *at;
     *at = group;
 }

@@ -142,14 +142,14 @@ def main(argv: list[str]) -> int:
     except BadInput as error:
         run.bad(str(error))
         return 2
+    except BrokenPipeError:   # whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         run.bad(f"{error.filename or 'system'}: {error.strerror}")
         return 2
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
 
 
 __all__ = ["main", "parser", "make"]

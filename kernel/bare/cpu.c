@@ -158,13 +158,18 @@ u32 mach_ap_vector(void)
     return TRAMPOLINE >> 12;
 }
 
+/* Vectors 32..255: IRR registers 1..7. */
 bool mach_preempt_pending(void)
 {
     const u64 base = mach_msr_read(MSR_APIC_BASE);
-    u32 pending = 0;
-    for (u32 reg = APIC_IRR; reg < APIC_IRR + 0x80; reg += 0x10)
-        pending |= base & APIC_BASE_X2APIC ? (u32)mach_msr_read(MSR_X2APIC(reg)) : mach_dev_read32((base & APIC_BASE_PHYS) + reg);
-    return pending;
+    if (base & APIC_BASE_X2APIC) {
+        u64 pending = 0;
+        for (u32 i = 1; i < 8; i++)
+            pending |= mach_msr_read(MSR_X2APIC(APIC_IRR) + i);
+        return pending;
+    }
+    const volatile u32 *const irr = mach_phys_to_virt((base & APIC_BASE_PHYS) + APIC_IRR);
+    return irr[4] | irr[8] | irr[12] | irr[16] | irr[20] | irr[24] | irr[28];
 }
 
 #define DR_ACCESS(n)                                                                                                   \

@@ -31,16 +31,29 @@ static void dump(const struct bare_frame *f)
     bare_print("\n");
 }
 
+/* Intel SDM 3B 16.3.1.2: without RIPV there is nothing to return to; a second #MC while MCIP is set is a shutdown. */
+static void machine_check(const struct bare_frame *f, const struct bare_cpu *c)
+{
+    const u64 nmi_stack = (u64)&c->ist[IST_NMI - 1];
+    u64 status;
+    /* IRET would open NMIs again while their stack is in use. */
+    if (f->rsp - nmi_stack < BARE_IST_STACK)
+        mach_panic("machine check inside the NMI handler");
+    if (!mach_msr_read_try(MSR_MCG_STATUS, &status))
+        return;
+    if (!(status & MCG_STATUS_RIPV))
+        mach_panic("machine check: the program cannot be resumed");
+    mach_msr_write(MSR_MCG_STATUS, 0);
+}
+
 /* NMI and #MC from either mode, on their IST stacks. */
 static void nmi(const struct bare_frame *f, u32 vector)
 {
     const struct bare_cpu *const c = *(struct bare_cpu *const *)(f + 1);
-    const u64 nmi_stack = (u64)&c->ist[IST_NMI - 1];
-    /* IRET would open NMIs again while their stack is in use. */
-    if (vector == VECTOR_MC && f->rsp - nmi_stack < BARE_IST_STACK)
-        mach_panic("machine check inside the NMI handler");
     if (c->cpu)
         kern_nmi(c->cpu, vector);
+    if (vector == VECTOR_MC)
+        machine_check(f, c);
 }
 
 void bare_exception(struct bare_frame *f)

@@ -21,8 +21,7 @@ static void require(enum status s, const char *message)
         mach_panic(message);
 }
 
-/* Usable memory less what somebody keeps. */
-static void memory_free(const struct boot_info *boot, struct ranges *r)
+void boot_memory_free(const struct boot_info *boot, struct ranges *r)
 {
     u64 start, end;
     r->count = boot->range_count;
@@ -120,7 +119,7 @@ struct cpu *boot_bsp(u32 magic, u64 info)
     mach_zero(&boot, sizeof(boot));
     check(boot_parse(magic, info, &boot));
     check(acpi_parse(&boot));
-    memory_free(&boot, &user);
+    boot_memory_free(&boot, &user);
     const u64 pool = boot_pool_take(&user, &bytes);
     struct kern *const k = boot_kern_make(&boot, &user, pool, bytes);
     struct cpu *const cpu = k->cpu[0];

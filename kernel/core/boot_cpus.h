@@ -18,6 +18,7 @@ struct cpu *boot_ap(void);
 void boot_continue(struct cpu *cpu);
 
 /* The steps of boot_bsp, for unit tests too. */
+void boot_memory_free(const struct boot_info *boot, struct ranges *r);   /* usable memory less what somebody keeps */
 u64 boot_pool_take(struct ranges *r, u64 *bytes);   /* where the kernel's memory lies */
 struct kern *boot_kern_make(const struct boot_info *boot, const struct ranges *user, u64 pool, u64 bytes);   /* with a struct cpu per CPU; mach_kern is set */
 void boot_cpu_start(struct cpu *cpu);   /* on that CPU: from then on it takes requests */

@@ -100,3 +100,8 @@ bool derive_is_newest(const struct derive *parent, const struct derive *child)
 {
     return parent->open.next == &child->open;
 }
+
+bool derive_is_original(const struct derive *d)
+{
+    return !d->open.prev;
+}

@@ -26,3 +26,4 @@ void derive_remove(struct derive *d);                       /* its children stay
 struct derive *derive_first(struct derive *d);              /* first descendant or NULL */
 struct derive *derive_next(struct derive *d, struct derive *root);   /* next node below root or NULL */
 bool derive_is_newest(const struct derive *parent, const struct derive *child);   /* was child the last one added to parent? */
+bool derive_is_original(const struct derive *d);         /* is it derived from nothing? */

@@ -20,7 +20,7 @@ static void ec_free(struct cpu *cpu, struct ec *ec)
     if (ec->utcb)
         mem_free(k->mem, &pd->quota, ec->utcb, sizeof(struct utcb));
     pd_release(cpu, &ec->object, sizeof(*ec));
-    object_unref(cpu, &pd->object);
+    pd_drop(cpu, pd);
 }
 
 static enum status ec_fill(struct ec *ec, const struct ec_config *config)
@@ -47,7 +47,7 @@ enum status ec_create(struct cpu *cpu, struct pd *pd, const struct ec_config *co
         return s;
     struct ec *const ec = p;
     object_init(&ec->object, OBJ_EC, pd, config->cpu);
-    object_ref(&pd->object);
+    pd_hold(pd);
     ec->pd = pd;
     ec->utcb_page = config->utcb >> PAGE_BITS;
     ec->event_base = config->event_base;
@@ -175,7 +175,5 @@ void ec_kill(struct cpu *cpu, struct ec *ec)
     if (ec->vcpu)
         vcpu_abandon(cpu, ec);
     ec->state = EC_DEAD;
-    if (cpu->current == ec)
-        cpu->current = NULL;
-    cpu->sched.wanted = true;
+    cpu->sched.wanted = true;   /* it may be current */
 }

@@ -43,7 +43,7 @@ struct ec {
     struct resume resume;          /* user registers; the machine writes them on a trap */
     enum ec_state state;
     u32 flags;                     /* EC_LOCAL, EC_FPU, EC_FLAG_* */
-    struct pd *pd;                 /* one reference */
+    struct pd *pd;                 /* held: pd_hold */
     struct utcb *utcb;             /* kernel address of the two pages; user-writable: read a word once */
     u64 utcb_page;                 /* where they are in the PD */
     u64 event_base;

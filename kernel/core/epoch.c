@@ -106,8 +106,9 @@ static void ask_laggards(struct cpu *cpu)
     if (e->asked >= e->first->epoch)
         return;
     e->asked = atomic_load(&kern()->epoch);
+    /* This CPU too: what was deferred by a release is of an epoch after the one it has just seen, and it may be about to idle. */
     for (u32 i = 0; i < kern()->cpu_count; i++)
-        if (i != cpu->id && is_online(i) && atomic_load(&kern()->cpu[i]->epoch.seen) < e->first->epoch)
+        if (is_online(i) && atomic_load(&kern()->cpu[i]->epoch.seen) < e->first->epoch)
             apic_ipi(cpu, kern()->cpu[i]);
 }
 
@@ -121,10 +122,7 @@ void epoch_quiesce(struct cpu *cpu)
         tell_waiters(cpu);
     }
     take_released(cpu);
-    if (e->first) {
-        atomic_xchg(&e->waits, e->first->epoch);
-        release_due(cpu);
-    }
+    release_due(cpu);
     if (!e->first) {
         if (atomic_load(&e->waits))
             atomic_store(&e->waits, 0);

@@ -36,8 +36,6 @@ static void interrupt(struct cpu *cpu, u32 vector)
     if (vector == VECTOR_SPURIOUS)
         return;   /* no end of interrupt (Intel SDM 3A 10.9) */
     apic_eoi(cpu);
-    /* Wake-ups first: an EC that was woken in time must not time out. */
-    sched_inbox(cpu);
     if (vector == VECTOR_TIMER)
         sched_tick(cpu);
     if (unlikely(cpu->kern->boot_deadline) && cpu->id == 0)

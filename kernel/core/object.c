@@ -28,8 +28,7 @@ void object_init(struct object *o, enum object_type type, struct pd *pd, u32 cpu
     o->release.next = NULL;
     o->release.release = object_release;
     atomic_store(&o->refs, 1);
-    if (pd)
-        object_ref(&pd->object);
+    pd_hold(pd);
 }
 
 void object_ref(struct object *o)

@@ -15,11 +15,11 @@ struct object {
     u32 type;                  /* enum object_type; constant */
     u32 cpu;                   /* home CPU of EC, SC, portal, vCPU: where it runs and is released */
     atomic_u64 refs;
-    struct pd *pd;             /* charged for it; one reference */
+    struct pd *pd;             /* charged for it; held: pd_hold */
     struct epoch_item release;
 };
 
-void object_init(struct object *o, enum object_type type, struct pd *pd, u32 cpu);   /* refs = 1; takes a reference to pd (may be NULL) */
+void object_init(struct object *o, enum object_type type, struct pd *pd, u32 cpu);   /* refs = 1; holds pd (pd_hold; may be NULL) */
 void object_ref(struct object *o);
 /* At 0: after an epoch, on the home CPU (PD and SM: on any), x_destroy(cpu, x) once. It frees x and drops the reference to the PD. */
 void object_unref(struct cpu *cpu, struct object *o);

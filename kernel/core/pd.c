@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Protection domains: created in one go, released in steps.
- * Invariant: a PD is released after every object charged to it, as each holds a reference; then nothing is charged to its quota any more
- * and the whole limit goes back to the parent.
- * Release: capabilities, host memory, guest memory (each bounded, again at the next epoch), TLB generation, tables, memory. */
+/* Protection domains: created in one go, released in steps, each bounded and in an epoch of its own:
+ *
+ *   refs 0  -> capabilities in it -> users - 1
+ *   users 0 -> capabilities that came since, host memory, guest memory -> TLB generation -> tables, quota, memory
+ *
+ * Invariant: nothing is charged to the quota of a PD that ends; its whole limit goes back to the parent. Memory stays mapped until the last
+ * EC is gone: UTCBs and state pages are taken back by who owns them, and only then the space. */
 #include "pd.h"
 #include "cpu.h"
 
@@ -20,8 +23,7 @@ void pd_release(struct cpu *cpu, struct object *o, u64 bytes)
 {
     struct pd *const pd = o->pd;
     mem_free(kern()->mem, pd_quota(pd), o, bytes);
-    if (pd)
-        object_unref(cpu, &pd->object);
+    pd_drop(cpu, pd);
 }
 
 /* Frees the tables, gives the quota back, then the PD itself. Nobody can reach it. */
@@ -58,6 +60,7 @@ enum status pd_create(struct cpu *cpu, struct pd *parent, u64 quota_bytes, u32 f
     struct pd *const pd = p;
     object_init(&pd->object, OBJ_PD, parent, cpu->id);
     pd->flags = flags;
+    pd_hold(pd);
     s = pd_fill(pd, quota_bytes);
     if (s != OK) {
         pd_free(cpu, pd);
@@ -92,9 +95,35 @@ static void pd_step(struct cpu *cpu, struct epoch_item *item)
     epoch_defer(cpu, item, generation);
 }
 
+void pd_hold(struct pd *pd)
+{
+    if (pd)
+        atomic_add(&pd->users, 1);
+}
+
+void pd_drop(struct cpu *cpu, struct pd *pd)
+{
+    if (!pd || atomic_fetch_add(&pd->users, -1ul) != 1)
+        return;
+    pd->object.release.release = pd_step;
+    epoch_defer(cpu, &pd->object.release, 0);
+}
+
+/* Nobody names it: nobody can give it new users but those it has. */
+static void pd_disown(struct cpu *cpu, struct epoch_item *item)
+{
+    struct pd *const pd = container_of(item, struct pd, object.release);
+    if (space_obj_clear(cpu, &pd->objects) == OK) {
+        pd_drop(cpu, pd);
+        return;
+    }
+    item->release = pd_disown;
+    epoch_defer(cpu, item, 0);
+}
+
 void pd_destroy(struct cpu *cpu, struct pd *pd)
 {
-    pd_step(cpu, &pd->object.release);
+    pd_disown(cpu, &pd->object.release);
 }
 
 /* The owner may have revoked pages itself, and mapped something else there since: those are not touched. */

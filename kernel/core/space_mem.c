@@ -220,7 +220,7 @@ static enum status step(struct delegation *d, u64 *done)
     u64 left, n = 0;
     struct mem_range *parent = piece(d, *done, &left);
     const u64 target = d->target + *done;
-    if (!parent || !(parent->rights & RIGHT_R))
+    if (!parent)
         return STATUS_RANGE;
     if (!range_empty(d->to, target, left))
         return STATUS_EXISTS;

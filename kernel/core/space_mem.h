@@ -34,7 +34,7 @@ must_check enum status space_mem_init(struct space_mem *s, const struct ptab_for
 /* An original range: at boot, for root; UTCB and state pages. Not bounded by steps. STATUS_ARG, STATUS_EXISTS, STATUS_QUOTA, STATUS_MEMORY:
  * nothing is mapped then, tables made on the way may stay, empty. */
 must_check enum status space_mem_insert(struct space_mem *s, u64 page, u64 frame, u64 count, u32 rights);
-/* Delegate count pages; every page of the source must be covered by a range that holds R (STATUS_RANGE) and every page of the target empty
+/* Delegate count pages; every page of the source must be covered (STATUS_RANGE) and every page of the target empty
  * (STATUS_EXISTS). Rights must include R, as no format can map a page without (STATUS_ARG), and are cut to what the source has. Bounded steps:
  * *done pages are finished when STATUS_RESTART is returned: go on with the rest.
  * All checks and allocations come first: on a failing status nothing of this call stays but empty tables, unless another CPU changed

@@ -249,29 +249,35 @@ enum status space_obj_revoke(struct cpu *cpu, struct space_obj *s, u64 selector,
     return OK;
 }
 
-/* True: there was anything to take. */
+/* Up to STEP slots. True: there was anything to take, and there may be more. An original capability goes with all that was derived from it:
+ * otherwise what it names could live on, named only by itself, and nobody could ever take it back. */
 static bool leaf_clear(struct cpu *cpu, struct space_obj *s, u32 index)
 {
     struct cap_slot *leaf = slot_at(s, index * OBJ_LEAF_SLOTS);
-    bool found = false;
+    u32 budget = STEP;
     if (!leaf)
         return false;
     lock_take(&kern()->derive_lock);
-    for (u32 i = 0; i < OBJ_LEAF_SLOTS; i++) {
+    for (u32 i = 0; i < OBJ_LEAF_SLOTS && budget; i++) {
         if (!atomic_load(&leaf[i].word))
             continue;
-        slot_empty(cpu, &leaf[i]);
-        found = true;
+        if (derive_is_original(&leaf[i].derive)) {
+            revoke_slot(cpu, &leaf[i], true, &budget);
+        } else {
+            slot_empty(cpu, &leaf[i]);
+            budget--;
+        }
     }
     lock_drop(&kern()->derive_lock);
-    return found;
+    return budget < STEP;
 }
 
 enum status space_obj_clear(struct cpu *cpu, struct space_obj *s)
 {
     for (u32 i = 0; s->leaf && i < LEAVES; i++)
-        if (leaf_clear(cpu, s, i) && mach_preempt_pending())
-            return STATUS_RESTART;
+        while (leaf_clear(cpu, s, i))   /* bound: capabilities in the leaf and derived from it */
+            if (mach_preempt_pending())
+                return STATUS_RESTART;
     return OK;
 }
 

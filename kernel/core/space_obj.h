@@ -39,7 +39,7 @@ must_check enum status space_obj_delegate(struct space_obj *from, u64 selector, 
 /* Take back everything derived from the slots, and with self the slots too. STATUS_ARG, or bounded steps: STATUS_RESTART means call again
  * with the same arguments. */
 must_check enum status space_obj_revoke(struct cpu *cpu, struct space_obj *s, u64 selector, u64 count, bool self);
-/* The space dies: empty it. What was derived from it lives on under its parents.
+/* The space dies: empty it. What was derived from it lives on under its parents, or goes too where it had none.
  * STATUS_RESTART or OK. */
 must_check enum status space_obj_clear(struct cpu *cpu, struct space_obj *s);
 void space_obj_destroy(struct space_obj *s);   /* after init, or when clear is done and no CPU looks any more: frees the leaves */

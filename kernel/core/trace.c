@@ -79,15 +79,17 @@ static void payload(struct trace_ring *r, const struct vcpu_state *s, u32 groups
     }
 }
 
-void trace_exit(struct cpu *cpu, const struct vcpu *v)
+void trace_exit(struct cpu *cpu, struct vcpu *v)
 {
     struct trace_ring *const r = cpu->trace;
-    const u32 groups = v->valid & ~VCPU_GROUP_FPU, bytes = sizeof(struct trace_exit) + payload_bytes(groups);
+    const u32 groups = (v->valid | (TRACE_EXIT_GROUPS & cpu->kern->virt->groups)) & ~VCPU_GROUP_FPU, bytes = sizeof(struct trace_exit) + payload_bytes(groups);
     lock_take(&r->lock);
     if (room(cpu, r, bytes)) {
         const struct trace_exit record = { header(cpu, TRACE_EXIT, bytes, v->id), groups, 0, v->state->exit, v->state->pending };
         put(r, &record, sizeof(record));
-        payload(r, v->state, groups);
+        cpu->kern->virt->store(cpu, v, v->copy, groups & ~v->valid);
+        for (u32 left = groups; left; left &= left - 1)
+            payload(r, v->valid & left & -left ? v->state : v->copy, left & -left);
     }
     lock_drop(&r->lock);
 }
@@ -102,6 +104,7 @@ void trace_entry(struct cpu *cpu, const struct vcpu *v, const struct vcpu_state 
         put(r, &record, sizeof(record));
         payload(r, copy, groups);
     }
+    flush(r);   /* whoever reads along, a replay, sees an entry before its guest runs */
     lock_drop(&r->lock);
 }
 

@@ -89,7 +89,6 @@ static void report(struct cpu *cpu, struct vcpu *v, const struct vcpu_exit *exit
     s->pending = pending;
     s->dirty = 0;
     v->valid = 0;
-    v->inject = 0;
     store_groups(cpu, v, (vcpu_exit_groups[exit->reason] | v->want) & cpu->kern->virt->groups);
     if (unlikely(cpu->trace))
         trace_exit(cpu, v);

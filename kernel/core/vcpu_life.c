@@ -45,7 +45,7 @@ static void vcpu_free(struct cpu *cpu, struct vcpu *v)
     if (v->state)
         mem_free(k->mem, q, v->state, sizeof(struct vcpu_state));
     pd_release(cpu, &v->object, sizeof(*v));
-    object_unref(cpu, &vmm->object);
+    pd_drop(cpu, vmm);
 }
 
 static void vcpu_header(struct vcpu *v)
@@ -75,7 +75,7 @@ enum status vcpu_create(struct cpu *cpu, struct pd *owner, u32 home, u64 state_p
     object_init(&v->object, OBJ_VCPU, owner, home);
     v->space = space;
     v->vmm = cpu->current ? cpu->current->pd : owner;
-    object_ref(&v->vmm->object);
+    pd_hold(v->vmm);
     v->state_page = state_page;
     v->fpu_bytes = fpu_image_bytes();
     v->xcr0 = 1;

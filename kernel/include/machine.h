@@ -8,7 +8,7 @@
  * The other direction (kern_*): the machine calls the kernel; each runs to completion on this CPU's one kernel stack. */
 #pragma once
 #include "base.h"
-#include "mach_linkage.h"   /* MACH_API: static inline on bare, extern in the process */
+#include "mach_linkage.h"   /* MACH_API: how a mach_* is declared; inline definitions on bare, calls in the process */
 
 /* ---- What the kernel returns to the machine, and what comes back ---- */
 
@@ -28,13 +28,14 @@ struct resume {
     u64 rip;        /* user: below or at USER_END, hence canonical: the kernel's duty */
     u64 rflags;
     u64 kind;       /* enum resume_kind */
-    u64 guest;      /* VMX: launched; SVM: physical address of the VMCB */
+    u64 guest;      /* VMX: launched; SVM: physical address of the VMCB; user: the machine's own, 0 at first */
 };
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
 
 enum trap_kind {
     TRAP_NONE,           /* a window in which nothing was pending */
-    TRAP_SYSCALL,        /* from user; RIP is after SYSCALL (2 bytes); RCX and R11 are free */
+    TRAP_SYSCALL,        /* from user; RIP is after SYSCALL (2 bytes); RCX and R11 are free. If the same structure is returned, the kernel
+                            has not changed its RBX, RBP, R12..R15, and its RFLAGS to nothing user mode may not have */
     TRAP_EXCEPTION,      /* from user; vector; info: error code, 0 if none. Page fault address: mach_cr2_read */
     TRAP_INTERRUPT,      /* from user, idle or window; vector; the local APIC has not seen an end of interrupt yet */
     TRAP_GUEST_EXIT,     /* from guest: an exit is described in the VMCS or VMCB */

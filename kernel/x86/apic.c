@@ -52,7 +52,7 @@ void apic_cpu_init(struct cpu *cpu)
     /* Off to x2APIC goes by way of xAPIC (SDM 3A figure 10-27). */
     if (!(base & APIC_BASE_ENABLE))
         mach_msr_write(MSR_APIC_BASE, base | APIC_BASE_ENABLE);
-    if (cpu->x2apic && !(base & APIC_BASE_X2APIC))
+    if (cpu->x2apic)
         mach_msr_write(MSR_APIC_BASE, base | APIC_BASE_ENABLE | APIC_BASE_X2APIC);
     /* Software-disabled, the APIC forces all masks: enable first. */
     reg_write(cpu, APIC_SVR, APIC_SVR_ENABLE | VECTOR_SPURIOUS);

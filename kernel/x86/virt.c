@@ -110,11 +110,13 @@ u64 virt_pending(const struct vcpu *v, u64 event)
 {
     if (!(event & VCPU_EVENT_VALID))
         return 0;
-    const u32 type = event >> 8 & 7, vector = event & 0xff;
-    const bool soft = type >= 4 || (type == 3 && (vector == VECTOR_BP || vector == VECTOR_OF));
-    if (!soft)
-        return event & VCPU_EVENT_ERROR ? event : event & 0xffffffff;
-    return (v->inject & 0xff) == vector && v->inject >> 8 & 4 ? v->inject : 0;
+    const u32 type = event >> 8 & 7, vector = event & 0xff, asked = v->inject >> 8 & 7;
+    /* SVM reports types 5 and 6 as exceptions. */
+    if (asked >= 4 && (v->inject & 0xff) == vector && (type == asked || (type == 3 && asked >= 5)))
+        return v->inject;
+    if (type >= 4 || (type == 3 && (vector == VECTOR_BP || vector == VECTOR_OF)))
+        return 0;
+    return event & VCPU_EVENT_ERROR ? event : event & 0xffffffff;
 }
 
 void virt_load(struct vcpu *v, const struct vcpu_state *s, u32 groups)

@@ -63,3 +63,7 @@ struct engine {
     void (*flush)(struct engine *e, struct sim_cpu *cpu);    /* cached translations of the engine's own must go */
     void (*destroy)(struct engine *e);
 };   /* user, guest: false = the engine cannot (a clear message was printed): the run ends */
+
+/* For engines that see no more of a CPU than this: its number, and what stays the same for one EC or vCPU across its resumes. */
+u32 sim_cpu_id(const struct sim_cpu *cpu);
+u64 sim_cpu_context(const struct sim_cpu *cpu);

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 sys.path.insert(0, str(ROOT / "harness"))
 from tap import Tap  # noqa: E402
-from orrery import bundle, manifest  # noqa: E402
+from orrery import bundle, machines, manifest  # noqa: E402
 from orrery.base import BadInput  # noqa: E402
 
 ENV = os.environ | {"ORRERY_NO_BUILD": "1"}
@@ -31,7 +31,6 @@ def bad_arguments(tap: Tap) -> None:
             ("no verb", [], "VERB"), ("unknown verb", ["walk"], "walk"), ("unknown scenario", ["run", "nowhere"], "nowhere"),
             ("path as a scenario", ["run", "../scenarios/hello"], "unknown scenario"), ("unknown machine", ["run", "hello", "--on", "vax"], "vax"),
             ("unknown vendor", ["run", "hello", "--vendor", "arm"], "arm"), ("vmx on qemu", ["run", "hello", "--on", "qemu", "--vendor", "vmx"], "qemu has no vmx"),
-            ("a machine that the scenario is not for", ["run", "hostile-user", "--on", "sim"], "does not run on sim"),
             ("no CPU", ["run", "hello", "--cpus", "0"], "--cpus"), ("too many CPUs", ["run", "hello", "--cpus", "65"], "--cpus"),
             ("CPUs that are no number", ["run", "hello", "--cpus", "two"], "two"), ("negative seed", ["run", "hello", "--seed", "-1"], "seed"),
             ("a seed for qemu", ["run", "hello", "--on", "qemu", "--seed", "3"], "--seed"), ("record without a folder", ["record", "hello"], "--output"),
@@ -57,6 +56,15 @@ def bad_manifests(tap: Tap) -> None:
                 tap.fail(f"manifest: {what}", "accepted")
             except BadInput as error:
                 tap.check(word in str(error) and "x.toml" in str(error) and "\n" not in str(error), f"manifest: {what}: named", str(error))
+
+
+def wrong_machine(tap: Tap) -> None:
+    only_qemu = manifest.Manifest("x", "t", machines=["qemu"])
+    try:
+        machines.resolve(only_qemu, "sim", None, None)
+        tap.fail("a machine that the scenario is not for", "accepted")
+    except BadInput as error:
+        tap.check("does not run on sim" in str(error), "a machine that the scenario is not for: named", str(error))
 
 
 def bad_modules(tap: Tap) -> None:
@@ -109,6 +117,7 @@ def run(tap: Tap) -> None:
     """All of this file's checks."""
     bad_arguments(tap)
     bad_manifests(tap)
+    wrong_machine(tap)
     bad_modules(tap)
     json_output(tap)
     interrupt(tap)

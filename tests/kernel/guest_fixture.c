@@ -16,8 +16,9 @@ static bool guest_slice(struct engine *e, struct sim_cpu *cpu, struct sim_guest 
     return true;
 }
 
-static void flush_nothing(struct engine *e, struct sim_cpu *cpu)
+static void flush_counted(struct engine *e, struct sim_cpu *cpu)
 {
+    container_of(e, struct guest, engine)->flushes++;
 }
 
 struct guest *guest_open_cpus(u32 cpus, enum sim_vendor vendor)
@@ -25,7 +26,7 @@ struct guest *guest_open_cpus(u32 cpus, enum sim_vendor vendor)
     struct guest *g = calloc(1, sizeof(*g));
     g->vendor = vendor;
     g->f = fixture_open(cpus, vendor);
-    g->engine = (struct engine){ .name = "script", .guest = guest_slice, .flush = flush_nothing };
+    g->engine = (struct engine){ .name = "script", .guest = guest_slice, .flush = flush_counted };
     guest_sim_engine(g->f->sim, &g->engine);
     g->ec = fixture_thread(g->f, 0, g->f->pd, 10, GUEST_SEL_EC);
     fixture_run(g->f, 0);

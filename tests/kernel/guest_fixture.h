@@ -33,6 +33,7 @@ struct guest {
     void (*before)(struct guest *g, struct sim_guest *guest);   /* called in each slice */
     struct sim_guest seen;          /* as the guest found itself in its last slice */
     u64 arg;
+    u32 flushes;                    /* of the engine's translations */
 };
 
 struct guest *guest_open_cpus(u32 cpus, enum sim_vendor vendor);
@@ -59,3 +60,7 @@ u64 guest_sim_register(struct sim *s, u32 cpu, u32 which);   /* of the host: enu
 enum { GUEST_HOST_DR0, GUEST_HOST_XCR0, GUEST_HOST_LSTAR, GUEST_HOST_KERNEL_GS, GUEST_HOST_TSC_AUX, GUEST_HOST_CR0 };
 u32 guest_sim_last_check(struct sim *s, u32 cpu);            /* id of the check that failed the last entry, as the model knows it */
 void guest_sim_svm_plain(struct sim *s);                     /* an SVM machine without next RIP and decode assists */
+void guest_sim_trace(struct sim *s, void (*sink)(void *arg, const void *bytes, u32 count), void *arg);
+u8 *guest_sim_fpu(struct sim *s, u32 cpu);                   /* the FPU registers, as FXSAVE lays them out */
+bool guest_sim_vmcs_active(struct sim *s, u64 phys);         /* not cleared since it was loaded somewhere */
+void guest_sim_iret_faulted(struct sim *s, u32 cpu);         /* the current VMCS: the exit's qualification says "NMI unblocking due to IRET" */

@@ -12,6 +12,10 @@ void guest_sim_nmi(struct sim *s, u32 cpu);
 u64 guest_sim_register(struct sim *s, u32 cpu, u32 which);
 u32 guest_sim_last_check(struct sim *s, u32 cpu);
 void guest_sim_svm_plain(struct sim *s);
+u8 *guest_sim_fpu(struct sim *s, u32 cpu);
+bool guest_sim_vmcs_active(struct sim *s, u64 phys);
+void guest_sim_iret_faulted(struct sim *s, u32 cpu);
+void guest_sim_trace(struct sim *s, void (*sink)(void *arg, const void *bytes, u32 count), void *arg);
 
 void guest_sim_engine(struct sim *s, struct engine *e)
 {
@@ -53,4 +57,30 @@ void guest_sim_svm_plain(struct sim *s)
 {
     for (u32 i = 0; i < s->cpu_count; i++)
         svm_of(&s->cpu[i])->profile = &svm_plain;
+}
+
+void guest_sim_trace(struct sim *s, void (*sink)(void *arg, const void *bytes, u32 count), void *arg)
+{
+    s->config.trace = true;
+    s->config.trace_sink = sink;
+    s->config.arg = arg;
+}
+
+u8 *guest_sim_fpu(struct sim *s, u32 cpu)
+{
+    return s->cpu[cpu].fpu;
+}
+
+bool guest_sim_vmcs_active(struct sim *s, u64 phys)
+{
+    const struct vmcs *v = vmx_of(&s->cpu[0])->machine->all;
+    while (v && v->phys != phys)
+        v = v->next;
+    return v && v->active;
+}
+
+void guest_sim_iret_faulted(struct sim *s, u32 cpu)
+{
+    struct vmcs *v = vmx_of(&s->cpu[cpu])->current;
+    vmcs_set(v, VMCS_EXIT_QUALIFICATION, vmcs_get(v, VMCS_EXIT_QUALIFICATION) | EPTQ_NMI_UNBLOCK);
 }

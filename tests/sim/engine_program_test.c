@@ -51,8 +51,10 @@ static struct resume *trap_program(void *cpu, u64 trap, u64 info)
             *pte(DATA + 0x1000) = (FRAME + 0x1000) | PTE_P | PTE_W | PTE_U;
         else if (TRAP_KIND(trap) == TRAP_EXCEPTION && TRAP_VECTOR(trap) == VECTOR_UD)
             r->rip += 2;
-        else if (TRAP_KIND(trap) == TRAP_INTERRUPT)
+        else if (TRAP_KIND(trap) == TRAP_INTERRUPT) {
+            micro()->list[5] = mach_tsc_read();
             micro_eoi();
+        }
         else
             return micro_shutdown(c, 99);
         return r;
@@ -71,7 +73,8 @@ static struct resume *trap_program(void *cpu, u64 trap, u64 info)
         r->rip = other;
         break;
     case 5:
-        micro_deadline(mach_tsc_read() + r->gpr[RSI]);
+        micro()->list[4] = mach_tsc_read() + r->gpr[RSI];
+        micro_deadline(micro()->list[4]);
         break;
     }
     return r;
@@ -205,6 +208,7 @@ static void computing_takes_time_and_is_interrupted_on_time(void **state)
     run(computes, NULL);
     assert_in_range(sim_result(s)->instructions, 100000, 100010);
     assert_true(s->clock >= 100000);
+    assert_in_range(state_of()->list[5], state_of()->list[4], state_of()->list[4] + 5);
     assert_int_equal(state_of()->list[3], 1);
     assert_int_equal(state_of()->list[0], TRAP(TRAP_INTERRUPT, 0xf0));
 }

@@ -305,7 +305,9 @@ static void deadline_writes_count_only_in_deadline_mode(void **state)
     micro_deadline(mach_tsc_read() + 500);
     mach_msr_write(MSR_X2APIC(APIC_TIMER_INITIAL), 10);
     assert_int_equal(x2(APIC_TIMER_CURRENT), 0);
-    mach_msr_write(MSR_X2APIC(APIC_LVT_TIMER), 0xf0);        /* leaving the mode disarms */
+    mach_msr_write(MSR_X2APIC(APIC_LVT_TIMER), 0xf0);        /* leaving the mode disarms, for good */
+    assert_int_equal(s->timer_next, ~0ul);
+    mach_msr_write(MSR_X2APIC(APIC_LVT_TIMER), APIC_LVT_TIMER_DEADLINE | 0xf0);
     assert_int_equal(s->timer_next, ~0ul);
 }
 
@@ -392,6 +394,7 @@ static struct resume *boot_starts(u32 magic, u64 info)
     micro_ipi(2, APIC_ICR_STARTUP | mach_ap_vector());       /* the second one finds it running */
     while (!atomic_load(&micro()->done))
         mach_relax();
+    micro_ipi(2, APIC_ICR_STARTUP | mach_ap_vector());
     micro_ipi(2, APIC_ICR_NMI);
     micro_ipi(2, 0x41);
     return micro_go(c, RESUME_IDLE);

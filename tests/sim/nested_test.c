@@ -144,6 +144,17 @@ static void ept_misconfigurations(void **state)
     assert_int_equal(fault.present, RIGHT_X);
 }
 
+static void npt_accesses_are_user_accesses(void **state)
+{
+    for (u32 level = 0; level < 4; level++) {
+        *slot(level) &= ~PTE_U;
+        assert_int_equal(go(RIGHT_R), SIM_NESTED_VIOLATION);
+        assert_int_equal(fault.error, PF_PRESENT | PF_USER);
+        *slot(level) |= PTE_U;
+    }
+    assert_int_equal(go(RIGHT_R), SIM_NESTED_OK);
+}
+
 static void accessed_and_dirty(void **state)
 {
     const u64 a = n.format == SIM_EPT ? EPT_A : PTE_A, d = n.format == SIM_EPT ? EPT_D : PTE_D;
@@ -169,6 +180,8 @@ static void without_ad_nothing_is_written(void **state)
 {
     n.root &= ~0x40ul;
     const u64 before = *slot(0);
+    assert_int_equal(go(RIGHT_R), SIM_NESTED_OK);
+    assert_true(out.rights & RIGHT_W);   /* no dirty bit to be set first */
     assert_int_equal(go(RIGHT_W), SIM_NESTED_OK);
     assert_int_equal(*slot(0), before);
     assert_true(out.rights & RIGHT_W);
@@ -249,6 +262,6 @@ static void a_freed_frame_is_not_reached(void **state)
 #define NPT(f)  cmocka_unit_test_setup_teardown(f, setup_npt, teardown)
 #define BOTH(f) EPT(f), NPT(f)
 TEST_GROUP(sim_nested, BOTH(rights_are_the_intersection), BOTH(not_present_is_a_violation), BOTH(large_leaves), BOTH(reserved_bits),
-           EPT(ept_misconfigurations), BOTH(accessed_and_dirty), BOTH(guest_table_walks_write), EPT(without_ad_nothing_is_written),
+           EPT(ept_misconfigurations), NPT(npt_accesses_are_user_accesses), BOTH(accessed_and_dirty), BOTH(guest_table_walks_write), EPT(without_ad_nothing_is_written),
            EPT(ept_entries_belong_to_the_eptp), NPT(npt_entries_belong_to_the_asid), BOTH(a_violation_drops_the_address),
            BOTH(a_freed_frame_is_not_reached));

@@ -383,9 +383,62 @@ static void store_buffers_reorder_unless_fenced(void **state)
     assert_int_equal(flags_both(true), 0);
 }
 
+static u32 never_drain(struct chooser *self, u32 bound, enum choice_kind kind)
+{
+    return kind == CHOICE_DRAIN;
+}
+
+/* Own stores are seen at once, memory sees them later, oldest first when there are too many, all of them after a fence. */
+static struct resume *boot_buffers(u32 magic, u64 info)
+{
+    struct micro *m = micro();
+    struct micro_cpu *c = micro_boot(magic);
+    u32 wrong = 0;
+    for (u32 i = 0; i < 8; i++)
+        atomic_store((atomic_u64 *)&m->list[i], i + 1);
+    atomic_store((atomic_u64 *)&m->list[0], 100);      /* the ninth: the oldest goes */
+    wrong |= (m->list[0] != 1 || m->list[1] != 0) << 0;
+    wrong |= (atomic_load((atomic_u64 *)&m->list[0]) != 100 || atomic_load((atomic_u64 *)&m->list[7]) != 8) << 1;
+    atomic_add(&m->word, 1);                           /* locked: drains */
+    wrong |= (m->list[0] != 100 || m->list[7] != 8) << 2;
+    atomic_store32((atomic_u32 *)&m->list[20], 7);
+    wrong |= (m->list[20] != 0 || atomic_load32((atomic_u32 *)&m->list[20]) != 7) << 3;
+    mach_fence();
+    wrong |= (m->list[20] != 7) << 4;
+    return micro_shutdown(c, wrong);
+}
+
+static void a_store_buffer_keeps_order_and_is_seen_by_its_cpu(void **state)
+{
+    struct chooser c = { never_drain };
+    struct sim *s = micro_create(1, &c, boot_buffers, NULL);
+    assert_int_equal(sim_run(s, 100000), SIM_SHUTDOWN);
+    assert_int_equal(sim_result(s)->code, 0);
+    sim_destroy(s);
+}
+
+static struct resume *boot_delays(u32 magic, u64 info)
+{
+    struct micro_cpu *c = micro_boot(magic);
+    for (u32 i = 0; i < 100; i++)
+        mach_relax();
+    const u64 start = mach_tsc_read();
+    while (mach_tsc_read() - start < 10000000)
+        mach_relax();
+    return micro_shutdown(c, 0);
+}
+
+static void a_delay_is_no_deadlock_and_passes_quickly(void **state)
+{
+    struct sim *s = micro_create(1, NULL, boot_delays, NULL);
+    assert_int_equal(sim_run(s, 100000), SIM_SHUTDOWN);
+    sim_destroy(s);
+}
+
 TEST_GROUP(sim, cmocka_unit_test(boots_with_multiboot2), cmocka_unit_test(refuses_senseless_configurations),
            cmocka_unit_test(acpi_tables_add_up), cmocka_unit_test(ends_with_the_right_verdict), cmocka_unit_test(budget_pauses_and_goes_on),
            cmocka_unit_test(stops_when_asked), cmocka_unit_test(spinning_ends_under_all_zeros), cmocka_unit_test(same_seed_same_hash),
            cmocka_unit_test(a_recorded_run_plays_back), cmocka_unit_test(machines_side_by_side_do_not_mix),
            cmocka_unit_test(a_spinner_sleeps_until_a_write), cmocka_unit_test(seeds_find_a_lost_update),
-           cmocka_unit_test(store_buffers_reorder_unless_fenced));
+           cmocka_unit_test(store_buffers_reorder_unless_fenced),
+           cmocka_unit_test(a_store_buffer_keeps_order_and_is_seen_by_its_cpu), cmocka_unit_test(a_delay_is_no_deadlock_and_passes_quickly));

@@ -141,6 +141,24 @@ static void freed_memory_is_not_touched(void **state)
     mach_mem_state(p, 256, MEM_LIVE);
 }
 
+static void zero_from_freed(void *arg)
+{
+    mach_zero(arg, 128);
+}
+
+static void only_whole_lines_die(void **state)
+{
+    u8 *p = mach_phys_to_virt(0x200000);
+    mach_mem_state(p + 32, 128, MEM_REDZONE);   /* covers the line at 64, parts of those at 0 and 128 */
+    assert_null(sim_unit_expect_panic(*state, touch_freed, p));
+    assert_null(sim_unit_expect_panic(*state, touch_freed, p + 160));
+    assert_non_null(strstr(sim_unit_expect_panic(*state, touch_freed, p + 64), "red zone"));
+    assert_non_null(strstr(sim_unit_expect_panic(*state, zero_from_freed, p + 64), "red zone"));
+    mach_mem_state(p + 64, 8, MEM_LIVE);
+    assert_null(sim_unit_expect_panic(*state, touch_freed, p + 64));
+    mach_mem_state(p, 256, MEM_LIVE);
+}
+
 static void overlap(void *arg)
 {
     mach_copy((u8 *)arg + 8, arg, 16);
@@ -155,4 +173,5 @@ static void misuse_is_found(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 TEST_GROUP(sim_unit, CASE(memory_is_where_it_says), CASE(atomics_return_what_they_should), CASE(fails_the_nth_allocation_once),
-           CASE(hook_sees_each_step_and_may_write), CASE(expected_panic_is_caught), CASE(freed_memory_is_not_touched), CASE(misuse_is_found));
+           CASE(hook_sees_each_step_and_may_write), CASE(expected_panic_is_caught), CASE(freed_memory_is_not_touched), CASE(only_whole_lines_die),
+           CASE(misuse_is_found));

@@ -35,6 +35,8 @@ static bool script_guest(struct engine *e, struct sim_cpu *cpu, struct sim_guest
     if (step->before)
         step->before(g);
     *out = step->event;
+    if (w->next == w->raise_after)
+        irq_raise(cpu, 0x60);
     return true;
 }
 
@@ -43,7 +45,7 @@ static void script_flush(struct engine *e, struct sim_cpu *cpu)
     container_of(e, struct world, engine)->flushes++;
 }
 
-/* Four levels, entry 0 each; the last maps guest page n to itself. */
+/* Four levels, entry 0 each; the last maps the guest's pages. */
 static void nested_tables(struct world *w)
 {
     const bool vmx = w->s->config.vendor == SIM_VMX;
@@ -52,13 +54,13 @@ static void nested_tables(struct world *w)
         poke(w, AT_NESTED + level * PAGE_SIZE, (AT_NESTED + (level + 1) * PAGE_SIZE) | table, 8);
     for (u32 i = 0; i < 16; i++) {
         const u64 gpa = i * PAGE_SIZE;
-        u64 entry = gpa | leaf;
+        u64 entry = (AT_GUEST + gpa) | leaf;
         if (gpa == GPA_ABSENT)
             entry = 0;
         if (gpa == GPA_READ_ONLY)
             entry &= ~2ul;
         if (gpa == GPA_WRONG)
-            entry = vmx ? gpa | 2 : entry | bit(51);   /* write without read; a reserved bit */
+            entry = vmx ? 2 : entry | bit(51);   /* write without read; a reserved bit */
         poke(w, AT_NESTED + 3 * PAGE_SIZE + i * 8, entry, 8);
     }
 }
@@ -231,6 +233,7 @@ static void host_good(struct world *w)
     struct sim_cpu *cpu = w->cpu;
     memset(sim_phys(w->s, AT_OTHER, AT_VMCB - AT_OTHER), 0, AT_VMCB - AT_OTHER);
     memset(sim_phys(w->s, AT_APIC_PAGE, 2 * PAGE_SIZE), 0, 2 * PAGE_SIZE);
+    memset(sim_phys(w->s, AT_GUEST, 16 * PAGE_SIZE), 0, 16 * PAGE_SIZE);
     memset(&w->resume, 0, sizeof(w->resume));
     cpu->efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | (w->s->config.vendor == SIM_SVM ? EFER_SVME : 0);
     cpu->nmi = false;

@@ -9,9 +9,9 @@
 /* Physical addresses. */
 enum {
     AT_VMXON = 0x400000, AT_VMCS = 0x401000, AT_OTHER = 0x402000, AT_LIST = 0x403000, AT_MSR_MAP = 0x404000, AT_IO_MAP = 0x406000,
-    AT_VMCB = 0x40a000, AT_SAVE = 0x40b000, AT_APIC_PAGE = 0x40c000, AT_PDPTES = 0x40d000, AT_NESTED = 0x410000,
+    AT_VMCB = 0x40a000, AT_SAVE = 0x40b000, AT_APIC_PAGE = 0x40c000, AT_PDPTES = 0x40d000, AT_NESTED = 0x410000, AT_GUEST = 0x500000,
 };
-/* Guest-physical pages: 0 to 15 are mapped, but for these. */
+/* Guest-physical pages 0 to 15 are mapped to AT_GUEST on, but for these. */
 enum { GPA_ABSENT = 0x5000, GPA_READ_ONLY = 0x6000, GPA_WRONG = 0x7000 };
 
 enum world_base {
@@ -37,6 +37,7 @@ struct world {
     struct engine engine;
     struct script_step script[SCRIPT_MAX];
     u32 steps, next, flushes;
+    u32 raise_after;                           /* this many slices, then a host interrupt 0x60 comes; 0: none */
     struct sim_guest seen;                     /* the guest as the engine found it at the first slice */
     u64 delivered;                             /* the last event the engine delivered */
     u64 trap, info;

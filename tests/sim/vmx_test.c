@@ -218,5 +218,5 @@ static void msrs(void **state)
     world_destroy(w);
 }
 
-TEST_GROUP(vmx, cmocka_unit_test(errors), cmocka_unit_test(fail_invalid), cmocka_unit_test(findings), cmocka_unit_test(two_cpus),
+TEST_GROUP(sim_vmx, cmocka_unit_test(errors), cmocka_unit_test(fail_invalid), cmocka_unit_test(findings), cmocka_unit_test(two_cpus),
            cmocka_unit_test(launch_state), cmocka_unit_test(widths), cmocka_unit_test(slots), cmocka_unit_test(msrs));

@@ -21,15 +21,16 @@ def orrery(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 def changed_vmm(scratch: Path) -> Path:
-    """A copy of the user programs with a VMM that answers CPUID leaf 1 differently; the change is made in a scratch copy of its source."""
+    """A copy of the user programs with a VMM that answers CPUID leaf 0 differently; the change is made in a scratch copy of its source."""
     tree, user = scratch / "tree", scratch / "user"
     tree.mkdir()
     for part in ("kernel", "scenarios", "Makefile"):
         (shutil.copytree if (ROOT / part).is_dir() else shutil.copy)(ROOT / part, tree / part)
-    source = next(p for p in sorted((tree / "scenarios/vmm").glob("*.c")) if "CPUID_LEAF_1_EDX" in p.read_text())
+    source = tree / "scenarios/vmm/identity.c"
+    good, changed = "{ 0x00000000, 1,", "{ 0x00000000, 2,"
     text = source.read_text()
-    source.write_text(text.replace("#define CPUID_LEAF_1_EDX ", "#define CPUID_LEAF_1_EDX 0x80000000u ^ ", 1))
-    assert source.read_text() != text
+    assert text.count(good) == 1
+    source.write_text(text.replace(good, changed))
     subprocess.run(["make", "-s", "-C", str(tree), "build/user/vmm.elf"], check=True, capture_output=True)
     shutil.copytree(ROOT / "build/user", user, ignore=shutil.ignore_patterns("scenarios"))
     shutil.copy(tree / "build/user/vmm.elf", user / "vmm.elf")

@@ -3,7 +3,7 @@
  *
  * stream:  struct trace_file, then records in the order of each CPU; records of different CPUs are merged by `sequence`.
  * EXIT:    struct trace_exit, then the payload of each group in `groups`, in bit order (TRACE_GROUP_BYTES of it). Written when
- *          vcpu_run completes: the state the VMM is given.
+ *          vcpu_run completes: the state the VMM is given, and TRACE_EXIT_GROUPS in any case, so that it can be replayed.
  * ENTRY:   struct trace_entry, then the payload of each group in `groups`. Written when vcpu_run was accepted: what the VMM changed.
  * A payload is the bytes of the group's members as they stand in struct vcpu_state, in the order of the structure; the FPU group
  * is not traced (its mask bit never appears). LOST says how many records a full ring dropped: never silent. */
@@ -52,5 +52,8 @@ struct trace_lost {
     struct trace_header header;
     u64 records;
 };
+/* Without these a replay would not know the guest's mode and paging. */
+#define TRACE_EXIT_GROUPS ((u32)(VCPU_GROUP_GPR | VCPU_GROUP_RIP | VCPU_GROUP_SEG | VCPU_GROUP_TABLE | VCPU_GROUP_CR | VCPU_GROUP_EFER | \
+                                 VCPU_GROUP_PDPTE | VCPU_GROUP_ACTIVITY))
 #define TRACE_RECORD_MAX 1024u
 static_assert(sizeof(struct trace_header) == 24 && sizeof(struct trace_exit) == 120 && sizeof(struct trace_entry) == 32, "file format");

@@ -90,6 +90,7 @@
 #define MSR_SYSENTER_EIP       0x176u
 #define MSR_MCG_CAP            0x179u
 #define MSR_MCG_STATUS         0x17au
+#define MCG_STATUS_RIPV        0x1ul
 #define MSR_MISC_ENABLE        0x1a0u
 #define MSR_DEBUGCTL           0x1d9u
 #define MSR_PAT                0x277u

@@ -164,7 +164,7 @@ static void the_quota_ends_it(struct scene *s, struct row r, u64 address_step, u
     }
     assert_int_equal(status, STATUS_QUOTA);
     assert_true(made > 1);
-    assert_int_equal(fixture_call(s->f, s->ec, HYPERCALL_revoke, FIXTURE_SEL_PD, 200, REVOKE(1000, SPACE_OBJECT), REVOKE_SELF), OK);
+    assert_int_equal(fixture_call(s->f, s->ec, HYPERCALL_revoke, FIXTURE_SEL_PD, 200, REVOKE(1500, SPACE_OBJECT), REVOKE_SELF), OK);
     fixture_balanced(s->f, before);
 }
 
@@ -183,6 +183,40 @@ static void threads_up_to_the_quota(void **state)
 static void domains_up_to_the_quota(void **state)
 {
     the_quota_ends_it(*state, (struct row){ HYPERCALL_pd_create, { 0, 0, 32 << 10, 0 } }, 0, 4);
+}
+
+/* Another CPU fills the slot at every point of the creation: one of the two gets it, and nothing stays of the other. */
+static u32 steps, act_at;
+static struct scene *acting;
+static struct object *taker;
+static void act(void *arg)
+{
+    if (steps++ != act_at || atomic_load32(&acting->f->k->derive_lock.held))
+        return;
+    object_ref(taker);
+    if (space_obj_insert(&acting->f->pd->objects, NEW, taker) != OK)
+        object_unref(acting->f->k->cpu[0], taker);
+}
+
+static void the_slot_is_taken_meanwhile(void **state)
+{
+    struct scene *s = *state;
+    const struct row r = { HYPERCALL_sm_create, { FIXTURE_SEL_PD, NEW, 0 } };
+    const struct fixture_books before = fixture_books(s->f);
+    u32 lost = 0;
+    acting = s;
+    taker = &s->ec->object;
+    for (act_at = 0; act_at < 60; act_at++) {
+        steps = 0;
+        sim_unit_hook(s->f->sim, act, NULL);
+        const u64 status = call(s, &r);
+        sim_unit_hook(s->f->sim, NULL, NULL);
+        assert_true(status == OK || status == STATUS_EXISTS);
+        lost += status == STATUS_EXISTS;
+        assert_int_equal(revoke(s, NEW), OK);
+        fixture_balanced(s->f, before);
+    }
+    assert_true(lost > 2 && lost < 60);
 }
 
 /* A leaf of the caller's object space is made for a fresh selector: its failure changes nothing; once made it stays. */
@@ -206,4 +240,4 @@ static void a_leaf_for_the_selector(void **state)
             T(sc_create_fails_cleanly, vendor), T(portal_create_fails_cleanly, vendor), T(sm_create_fails_cleanly, vendor),                 \
             T(vcpu_create_fails_cleanly, vendor)
 TEST_GROUP(hypercall_create, ROWS(vmx), ROWS(svm), T(semaphores_up_to_the_quota, vmx), T(threads_up_to_the_quota, vmx),
-           T(domains_up_to_the_quota, vmx), T(empty_tables_do_not_add_up, vmx), T(a_leaf_for_the_selector, vmx));
+           T(domains_up_to_the_quota, vmx), T(empty_tables_do_not_add_up, vmx), T(the_slot_is_taken_meanwhile, vmx), T(a_leaf_for_the_selector, vmx));

@@ -77,6 +77,8 @@ static void reply_returns_to_the_caller(void **state)
     fixture_call(s->f, s->a, HYPERCALL_call, P1, MTR(1, 0));
     s->h1->utcb->word[0] = 5;
     s->h1->utcb->word[1] = 6;
+    s->h1->resume.gpr[RSP] = 0x666;   /* wherever it stood: the next call begins anew */
+    s->h1->resume.rflags = 0x2d7;
     fixture_call(s->f, s->h1, HYPERCALL_reply, MTR(2, 0));
     assert_ptr_equal(current(s), s->a);
     assert_int_equal(s->a->resume.gpr[RAX], OK);
@@ -86,6 +88,9 @@ static void reply_returns_to_the_caller(void **state)
     assert_int_equal(s->h1->state, EC_IDLE);
     assert_null(s->h1->caller);
     assert_null(s->a->callee);
+    fixture_call(s->f, s->a, HYPERCALL_call, P1, 0);
+    assert_int_equal(s->h1->resume.gpr[RSP], 0x7fff0000);
+    assert_int_equal(s->h1->resume.rflags, 0x202);
 }
 
 static void full_message_both_ways(void **state)

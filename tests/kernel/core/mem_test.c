@@ -65,27 +65,35 @@ static void freed_memory_comes_back_zeroed(void **state)
     mem_free(mem(w), &w->quota, q, 100);
 }
 
+/* How many pages are there to be had, one by one? */
+static u32 pages(struct world *w)
+{
+    static void *p[3000];
+    struct quota q = { .limit.v = ~0ul };
+    u32 n = 0;
+    while (n < array_size(p) && mem_alloc(mem(w), &q, PAGE_SIZE, &p[n]) == OK)
+        n++;
+    for (u32 i = 0; i < n; i++)
+        mem_free(mem(w), &q, p[i], PAGE_SIZE);
+    return n;
+}
+
 static void slots_fill_pages_and_pages_come_back(void **state)
 {
     struct world *w = *state;
     enum { COUNT = 200 };
     void *p[COUNT];
+    const u32 before = pages(w);
     for (u32 i = 0; i < COUNT; i++)
         assert_int_equal(mem_alloc(mem(w), &w->quota, 64, &p[i]), OK);
     for (u32 i = 0; i < COUNT; i++)
         for (u32 j = 0; j < i; j++)
             assert_ptr_not_equal(p[i], p[j]);
+    assert_int_equal(pages(w), before - 4);   /* 64 slots to a page */
     /* In an order that neither fills nor empties pages one by one. */
     for (u32 i = 0; i < COUNT; i++)
         mem_free(mem(w), &w->quota, p[i * 77 % COUNT], 64);
-    void *all;
-    u64 count = 0;
-    struct { void *p; } big[2];
-    for (; count < 2 && mem_alloc(mem(w), &w->quota, MEM_BYTES_MAX / 4, &all) == OK; count++)
-        big[count].p = all;
-    assert_int_equal(count, 2);
-    while (count)
-        mem_free(mem(w), &w->quota, big[--count].p, MEM_BYTES_MAX / 4);
+    assert_int_equal(pages(w), before);
 }
 
 /* Takes all single pages of a pool, gives them back in a mixed order: the largest block is there again. */
@@ -218,6 +226,47 @@ static void transfer_between_look_and_charge_is_seen(void **state)
     assert_true(refused >= 3 && granted >= 1);   /* both orders were met */
 }
 
+/* The other way round: CPU 1 allocates at each point of a transfer. */
+struct transfer {
+    struct world *w;
+    struct quota from;
+    u32 at, points;
+    bool acted;
+    void *p;
+};
+
+static void alloc_hook(void *arg)
+{
+    struct transfer *t = arg;
+    if (++t->points != t->at)
+        return;
+    t->acted = true;
+    if (mem_alloc(mem(t->w), &t->from, 64, &t->p) != OK)
+        t->p = NULL;
+}
+
+static void nobody_uses_what_is_being_transferred(void **state)
+{
+    struct world *w = *state;
+    struct transfer t = { .w = w, .at = 1, .acted = true };
+    for (; t.acted; t.at++) {
+        struct quota to = { 0 };
+        t.from = (struct quota){ .limit.v = 64 };
+        t.points = 0;
+        t.acted = false;
+        t.p = NULL;
+        sim_unit_hook(w->sim, alloc_hook, &t);
+        const enum status s = quota_transfer(&t.from, &to, 64);
+        sim_unit_hook(w->sim, NULL, NULL);
+        assert_true(atomic_load(&t.from.used) <= atomic_load(&t.from.limit));
+        assert_int_equal(atomic_load(&t.from.limit) + atomic_load(&to.limit), 64);
+        assert_false(s == OK && t.p);
+        if (t.p)
+            mem_free(mem(w), &t.from, t.p, 64);
+    }
+    assert_true(t.at > 6);
+}
+
 static void recharge_moves_the_charge_not_the_memory(void **state)
 {
     struct world *w = *state;
@@ -297,5 +346,5 @@ TEST_GROUP(mem, WORLD_TEST(charge_is_the_size_class), WORLD_TEST(every_class_is_
            WORLD_TEST(freed_memory_comes_back_zeroed), WORLD_TEST(slots_fill_pages_and_pages_come_back),
            WORLD_TEST(buddies_merge_to_the_largest_block), WORLD_TEST(quota_edge_is_exact), WORLD_TEST(sizes_beyond_the_largest_block_fail),
            WORLD_TEST(every_allocation_asks_for_a_fault_once), WORLD_TEST(transfer_moves_what_is_unused),
-           WORLD_TEST(transfer_between_look_and_charge_is_seen), WORLD_TEST(recharge_moves_the_charge_not_the_memory),
+           WORLD_TEST(transfer_between_look_and_charge_is_seen), WORLD_TEST(nobody_uses_what_is_being_transferred), WORLD_TEST(recharge_moves_the_charge_not_the_memory),
            cmocka_unit_test(wrong_frees_are_found), WORLD_TEST(red_zone_and_freed_memory_are_told), WORLD_TEST(a_pool_too_small_is_refused));

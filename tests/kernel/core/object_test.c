@@ -121,21 +121,21 @@ static void goes_back_to_its_home_cpu(void **state)
     assert_int_equal(handler->object.refs.v, 1);
 }
 
-static void init_takes_a_reference_to_the_pd(void **state)
+static void init_holds_the_pd(void **state)
 {
     struct world *w = *state;
     struct pd *pd = sim_phys(w->sim, 0xd00000, sizeof(*pd));
     struct sm *sm;
-    pd->object.refs.v = 1;
+    pd->users.v = 1;
     pd->quota.limit.v = PAGE_SIZE;
     assert_int_equal(sm_create(w->cpu, pd, 0, &sm), OK);
-    assert_int_equal(pd->object.refs.v, 2);
+    assert_int_equal(pd->users.v, 2);
     object_unref(w->cpu, &sm->object);
     world_settle(w);
-    assert_int_equal(pd->object.refs.v, 1);
+    assert_int_equal(pd->users.v, 1);
     assert_int_equal(pd->quota.used.v, 0);
 }
 
 TEST_GROUP(object, WORLD_TEST(lives_until_the_last_reference_and_an_epoch), WORLD_TEST(a_reference_taken_in_the_epoch_keeps_it),
            WORLD_TEST(kept_and_dropped_in_one_epoch_is_destroyed_once), WORLD_TEST(a_race_of_last_references_destroys_once),
-           WORLD_TEST(goes_back_to_its_home_cpu), WORLD_TEST(init_takes_a_reference_to_the_pd));
+           WORLD_TEST(goes_back_to_its_home_cpu), WORLD_TEST(init_holds_the_pd));

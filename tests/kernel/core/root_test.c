@@ -42,6 +42,7 @@ static void look(struct script *s, struct sim_cpu *cpu, const struct resume *reg
     s->data_executable = can(cpu, FIXTURE_DATA, RIGHT_X);
     s->memory_ok = s->info.range_count > 0;
     for (u32 i = 0; i < s->info.range_count; i++) {
+        s->memory_ok &= s->info.range[i].base >= 1ul << 20;   /* firmware keeps things below */
         const u64 start = ROOT_MEMORY + s->info.range[i].base, end = start + s->info.range[i].bytes;
         s->memory_ok &= can(cpu, start, RIGHT_W) && can(cpu, end - 1, RIGHT_W) && !can(cpu, end, RIGHT_R) && !can(cpu, start - 1, RIGHT_R);
     }

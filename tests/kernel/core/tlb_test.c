@@ -215,6 +215,50 @@ static void a_later_generation_does_not_cover_for_an_earlier(void **state)
     assert_true(f->at > 5 && complete);
 }
 
+/* CPU 0 asks for host translations at each point of CPU 2's handling of an older request for guest translations, and looks at every point. */
+struct handling {
+    struct fixture *f;
+    u64 generation;
+};
+
+static void request_hook(void *arg)
+{
+    struct handling *h = arg;
+    struct fixture *f = h->f;
+    if (++f->points == f->at) {
+        f->acted = true;
+        h->generation = tlb_request(world_cpu(f->w, 0), &f->host);
+    }
+    if (h->generation && tlb_complete(h->generation))
+        assert_false(cached(f, 2));
+}
+
+static void an_acknowledgement_is_never_ahead_of_the_flush(void **state)
+{
+    struct fixture *f = *state;
+    f->host.cpus.v = f->guest.cpus.v = bit(2);
+    for (f->at = 1, f->acted = true; f->acted; f->at++) {
+        struct handling h = { .f = f };
+        f->points = 0;
+        f->acted = false;
+        cache(f, 2);
+        (void)tlb_request(world_cpu(f->w, 1), &f->guest);
+        world_cpu(f->w, 2);
+        sim_unit_hook(f->w->sim, request_hook, &h);
+        tlb_handle(f->w->kern->cpu[2]);
+        /* And a request that was there from the start. */
+        tlb_handle(f->w->kern->cpu[2]);
+        sim_unit_hook(f->w->sim, NULL, NULL);
+        if (f->acted)
+            assert_false(tlb_complete(h.generation) && cached(f, 2));
+        handle(f, 2);
+        assert_true(tlb_complete(h.generation));
+        assert_int_equal(f->acted, !cached(f, 2));
+        world_cpu(f->w, 0);
+    }
+    assert_true(f->at > 5);
+}
+
 static void wait_of_a_complete_generation_goes_on(void **state)
 {
     struct fixture *f = *state;
@@ -327,6 +371,6 @@ static void loading_a_space_says_so_first_and_leaves_the_old_one(void **state)
 TEST_GROUP(tlb, T(nobody_to_ask_is_complete_at_once), T(the_own_cpu_is_flushed_at_once), T(only_cpus_that_may_hold_it_are_asked),
            T(guest_and_host_flush_what_is_theirs), T(a_batch_is_one_generation), T(one_acknowledgement_completes_all_older_requests),
            T(two_initiators_do_not_wait_for_each_other), T(a_later_generation_does_not_cover_for_an_earlier),
-           T(wait_of_a_complete_generation_goes_on), T(the_last_acknowledgement_wakes_the_waiter), T(each_waiter_waits_for_its_own_generation),
+           T(an_acknowledgement_is_never_ahead_of_the_flush), T(wait_of_a_complete_generation_goes_on), T(the_last_acknowledgement_wakes_the_waiter), T(each_waiter_waits_for_its_own_generation),
            T(an_acknowledgement_at_any_moment_is_not_lost), T(handling_nothing_does_nothing),
            T(loading_a_space_says_so_first_and_leaves_the_old_one));

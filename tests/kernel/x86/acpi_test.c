@@ -2,6 +2,7 @@
 /* Which CPUs are there? And can a damaged table make the kernel read outside it, or believe in CPUs and registers that are not? */
 #include "boot_fixture.h"
 #include "apic.h"
+#include "machine_model.h"
 
 #define AT_RSDP 0xe0000ul
 #define AT_ROOT 0xe0100ul
@@ -164,6 +165,34 @@ static void one_cpu_in_two_forms_is_one_cpu(void **state)
     assert_cpus(&b, 3, (const u32[]){ OWN_ID, 2, 300 });
 }
 
+/* An xAPIC reaches ids below 255 only. */
+static void without_x2apic_large_ids_cannot_be_started(void **state)
+{
+    struct sim *const s = *state;
+    struct boot_info b;
+    s->profile.x2apic = false;
+    tables_put(2);
+    struct boot_writer w = madt_begin(AT_MADT);
+    cpu_x2_put(&w, 254, 1);
+    cpu_x2_put(&w, 255, 1);
+    cpu_x2_put(&w, 300, 1);
+    table_end(&w);
+    assert_null(parse(&b, AT_RSDP));
+    assert_cpus(&b, 2, (const u32[]){ OWN_ID, 254 });
+}
+
+/* An RSDP of revision 0 ends after 20 bytes. */
+static void an_old_rsdp_has_no_xsdt(void **state)
+{
+    struct boot_info b;
+    tables_put(0);
+    struct boot_writer w = table_begin(0xe1000, "XSDT");
+    table_end(&w);
+    set(AT_RSDP + RSDP_XSDT, 0xe1000, 8);
+    assert_null(parse(&b, AT_RSDP));
+    assert_int_equal(b.cpu_count, 3);
+}
+
 static void takes_no_more_cpus_than_it_can(void **state)
 {
     struct boot_info b;
@@ -206,6 +235,10 @@ static void damage_is_named(void **state)
     assert_string_equal(parse(&b, BOOT_RAM - 19), "acpi: damaged RSDP");
     assert_string_equal(parse(&b, ~0ul), "acpi: damaged RSDP");
     *boot_ram(AT_RSDP + 1) ^= 1;
+    boot_checksum(AT_RSDP, 20, RSDP_CHECKSUM);
+    assert_string_equal(parse(&b, AT_RSDP), "acpi: damaged RSDP");
+    tables_put(2);
+    *boot_ram(AT_RSDP + 9) ^= 1;
     assert_string_equal(parse(&b, AT_RSDP), "acpi: damaged RSDP");
 
     tables_put(2);
@@ -226,6 +259,29 @@ static void damage_is_named(void **state)
     set(AT_MADT + TABLE_BYTES, MADT_HEADER - 1, 4);
     boot_checksum(AT_MADT, MADT_HEADER - 1, TABLE_CHECKSUM);
     assert_string_equal(parse(&b, AT_RSDP), "acpi: damaged MADT");
+}
+
+static void a_table_ends_in_memory_and_before_the_limit(void **state)
+{
+    struct boot_info b;
+    rsdp_put(AT_RSDP, 2, AT_ROOT);
+    root_put(2, BOOT_RAM - MADT_HEADER);
+    struct boot_writer w = madt_begin(BOOT_RAM - MADT_HEADER);
+    table_end(&w);
+    assert_null(parse(&b, AT_RSDP));
+    set(w.start + TABLE_BYTES, MADT_HEADER + 1, 4);
+    assert_string_equal(parse(&b, AT_RSDP), "acpi: damaged MADT");
+    root_put(2, 0x200000);
+    for (u32 more = 0; more <= 2; more += 2) {
+        w = madt_begin(0x200000);
+        while (w.next < 0x240000 + more) {
+            boot_put(&w, 77, 1);
+            boot_put(&w, 2, 1);
+        }
+        table_end(&w);
+        const char *const message = parse(&b, AT_RSDP);
+        assert_true(more ? message && !strcmp(message, "acpi: damaged MADT") : !message);
+    }
 }
 
 /* Entries of each type and of each length, in a table that ends memory: read whole, not at all, or refused. */
@@ -279,5 +335,6 @@ static void damaged_tables_do_no_harm(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, boot_setup, boot_teardown)
 TEST_GROUP(x86_acpi, TEST(finds_cpus_through_both_roots), TEST(finds_the_rsdp_by_itself), TEST(without_tables_there_is_one_cpu),
-           TEST(one_cpu_in_two_forms_is_one_cpu), TEST(takes_no_more_cpus_than_it_can), TEST(the_local_apic_may_be_moved_but_not_anywhere),
+           TEST(one_cpu_in_two_forms_is_one_cpu), TEST(takes_no_more_cpus_than_it_can),
+           TEST(without_x2apic_large_ids_cannot_be_started), TEST(an_old_rsdp_has_no_xsdt), TEST(a_table_ends_in_memory_and_before_the_limit), TEST(the_local_apic_may_be_moved_but_not_anywhere),
            TEST(damage_is_named), TEST(entries_stay_inside_the_table), TEST(damaged_tables_do_no_harm));

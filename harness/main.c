@@ -28,10 +28,25 @@ static int command_run(const struct options *o)
     return result.end == SIM_SHUTDOWN && result.code == 0 ? 0 : 1;
 }
 
+static int command_selftest(void)
+{
+    const char *why;
+    struct engine *engine = unicorn_engine_create(&why);
+    if (!engine) {
+        fprintf(stderr, "orrery-unicorn: %s\n", why);
+        return 2;
+    }
+    printf("%s: as expected\n", unicorn_engine_version());
+    engine->destroy(engine);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct options o;
     if (!options_parse(argc, argv, &o))
         return 2;
+    if (o.command == RUNNER_SELFTEST)
+        return command_selftest();
     return o.command == RUNNER_RUN ? command_run(&o) : command_replay(&o);
 }

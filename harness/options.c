@@ -10,6 +10,7 @@
 static const char usage[] =
         "usage: orrery-unicorn run BUNDLE [options]\n"
         "       orrery-unicorn replay BUNDLE TRACE [options]\n"
+        "       orrery-unicorn selftest     does the linked library do what the engine was built for?\n"
         "  --vendor vmx|svm|none   virtualization of the machine (vmx)\n"
         "  --cpus N                CPUs, 1 to 64 (1)\n"
         "  --memory MB             RAM, 16 to 65536 (256)\n"
@@ -98,8 +99,12 @@ bool options_parse(int count, char **argument, struct options *o)
         fputs(usage, stdout);
         exit(0);
     }
+    if (count == 2 && strcmp(argument[1], "selftest") == 0) {
+        o->command = RUNNER_SELFTEST;
+        return true;
+    }
     if (count < 2 || (strcmp(argument[1], "run") != 0 && strcmp(argument[1], "replay") != 0))
-        return refuse("the first argument is run or replay; --help shows all", NULL);
+        return refuse("the first argument is run, replay or selftest; --help shows all", NULL);
     o->command = strcmp(argument[1], "run") == 0 ? RUNNER_RUN : RUNNER_REPLAY;
     for (int i = 2; i < count; i++) {
         if (strcmp(argument[i], "--escape") == 0)

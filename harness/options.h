@@ -3,7 +3,7 @@
 #pragma once
 #include "sim.h"
 
-enum runner_command { RUNNER_RUN, RUNNER_REPLAY };
+enum runner_command { RUNNER_RUN, RUNNER_REPLAY, RUNNER_SELFTEST };
 
 struct options {
     enum runner_command command;

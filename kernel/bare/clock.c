@@ -15,7 +15,7 @@
 #define GATE_ON     0x01u
 #define GATE_SPEAKER 0x02u
 #define GATE_OUTPUT 0x20u
-#define POLLS_MAX   10000000u
+#define POLLS_MAX   4000000u
 #define KHZ_DEFAULT 1000000u
 
 /* All lines masked; a spurious interrupt comes as vector 0x27 or 0x2f, not as an exception. */

@@ -1,33 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Does the local APIC take, order and end interrupts as the manual says, in both modes; do CPUs start; do timers fire when they must? */
+/* Does the local APIC take, order and end interrupts as the manual says, in both modes, and do CPUs start? */
 #include "micro.h"
-
-static int setup(void **state)
-{
-    *state = sim_unit(3, MICRO_RAM, SIM_VMX);
-    return 0;
-}
-
-static int setup_x2(void **state)
-{
-    setup(state);
-    for (u32 i = 3; i-- > 0;) {
-        sim_unit_cpu(*state, i);
-        micro_apic_on();
-    }
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    sim_destroy(*state);
-    return 0;
-}
-
-static u32 x2(u32 reg)
-{
-    return (u32)mach_msr_read(MSR_X2APIC(reg));
-}
 
 static void self(u32 vector)
 {
@@ -111,11 +84,11 @@ static void higher_class_first_and_nested(void **state)
     assert_true(mach_preempt_pending());
     assert_int_equal(sim_irq_accept(cpu), 0x45);
     assert_false(sim_irq_pending(cpu));            /* 0x42 has the same class */
-    assert_int_equal(x2(APIC_PPR), 0x40);
+    assert_int_equal(micro_x2(APIC_PPR), 0x40);
     self(0x51);
     assert_true(sim_irq_pending(cpu));
     assert_int_equal(sim_irq_accept(cpu), 0x51);
-    assert_int_equal(x2(APIC_ISR + 0x20), 1u << 0x11 | 1u << 0x05);   /* 0x51 and 0x45, vectors 0x40 to 0x5f */
+    assert_int_equal(micro_x2(APIC_ISR + 0x20), 1u << 0x11 | 1u << 0x05);   /* 0x51 and 0x45, vectors 0x40 to 0x5f */
     micro_eoi();
     assert_false(sim_irq_pending(cpu));
     micro_eoi();                                   /* ends 0x45 */
@@ -132,11 +105,11 @@ static void a_request_is_one_bit(void **state)
     struct sim_cpu *cpu = sim_this();
     self(0x41);
     self(0x41);
-    assert_int_equal(x2(APIC_IRR + 0x20), 1u << 1);
+    assert_int_equal(micro_x2(APIC_IRR + 0x20), 1u << 1);
     sim_irq_accept(cpu);
     self(0x41);                                    /* again while in service: one more */
-    assert_int_equal(x2(APIC_ISR + 0x20), 1u << 1);
-    assert_int_equal(x2(APIC_IRR + 0x20), 1u << 1);
+    assert_int_equal(micro_x2(APIC_ISR + 0x20), 1u << 1);
+    assert_int_equal(micro_x2(APIC_IRR + 0x20), 1u << 1);
     micro_eoi();
     assert_int_equal(sim_irq_accept(cpu), 0x41);
     micro_eoi();
@@ -218,134 +191,12 @@ static void the_chooser_may_delay_and_mislead(void **state)
         assert_true(++steps < 100);
     assert_in_range(steps, 10, 20);
     assert_int_equal(sim_irq_accept(sim_this()), 0xff);      /* spurious: nothing in service */
-    assert_int_equal(x2(APIC_ISR + 0x20), 0);
+    assert_int_equal(micro_x2(APIC_ISR + 0x20), 0);
     s->config.chooser = NULL;
     assert_int_equal(sim_irq_accept(sim_this()), 0x41);      /* it was not lost */
 }
 
-/* ---- Timers ---- */
-
-static void wait_until(struct sim *s, u64 clock)
-{
-    while (s->clock < clock)
-        mach_fence();
-}
-
-static void one_shot_fires_once_on_time(void **state)
-{
-    struct sim *s = *state;
-    mach_msr_write(MSR_X2APIC(APIC_TIMER_DIVIDE), APIC_TIMER_DIVIDE_1);
-    mach_msr_write(MSR_X2APIC(APIC_LVT_TIMER), 0xf0);
-    mach_msr_write(MSR_X2APIC(APIC_TIMER_INITIAL), 20);
-    const u64 start = s->clock;
-    wait_until(s, start + 100);
-    assert_int_equal(x2(APIC_TIMER_CURRENT), 20 - 101 / 10);
-    wait_until(s, start + 20 * SIM_APIC_DIVIDER - 1);
-    assert_false(sim_irq_pending(sim_this()));
-    mach_fence();
-    assert_true(sim_irq_pending(sim_this()));
-    assert_int_equal(sim_irq_accept(sim_this()), 0xf0);
-    micro_eoi();
-    assert_int_equal(x2(APIC_TIMER_CURRENT), 0);
-    wait_until(s, start + 1000);
-    assert_false(sim_irq_pending(sim_this()));
-}
-
-static void the_divider_divides(void **state)
-{
-    struct sim *s = *state;
-    static const struct { u32 code, by; } row[] = { { 0, 2 }, { 1, 4 }, { 2, 8 }, { 3, 16 }, { 8, 32 }, { 9, 64 }, { 10, 128 }, { 11, 1 } };
-    for (u32 i = 0; i < array_size(row); i++) {
-        mach_msr_write(MSR_X2APIC(APIC_LVT_TIMER), 0xf0);
-        mach_msr_write(MSR_X2APIC(APIC_TIMER_DIVIDE), row[i].code);
-        mach_msr_write(MSR_X2APIC(APIC_TIMER_INITIAL), 3);
-        assert_int_equal(s->timer_next - s->clock, 3 * SIM_APIC_DIVIDER * row[i].by);
-    }
-}
-
-static void periodic_goes_on(void **state)
-{
-    struct sim *s = *state;
-    mach_msr_write(MSR_X2APIC(APIC_TIMER_DIVIDE), APIC_TIMER_DIVIDE_1);
-    mach_msr_write(MSR_X2APIC(APIC_LVT_TIMER), APIC_LVT_TIMER_PERIODIC | 0xf0);
-    mach_msr_write(MSR_X2APIC(APIC_TIMER_INITIAL), 10);
-    const u64 start = s->clock;
-    for (u32 i = 1; i <= 3; i++) {
-        wait_until(s, start + i * 100);
-        assert_int_equal(sim_irq_accept(sim_this()), 0xf0);
-        micro_eoi();
-        assert_false(sim_irq_pending(sim_this()));
-    }
-}
-
-static void deadline_past_and_future(void **state)
-{
-    struct sim *s = *state;
-    micro_deadline(mach_tsc_read() + 500);
-    assert_false(sim_irq_pending(sim_this()));
-    wait_until(s, mach_msr_read(MSR_TSC_DEADLINE));
-    assert_int_equal(sim_irq_accept(sim_this()), 0xf0);
-    assert_int_equal(mach_msr_read(MSR_TSC_DEADLINE), 0);
-    micro_eoi();
-    micro_deadline(1);                                       /* long past: at once */
-    assert_int_equal(sim_irq_accept(sim_this()), 0xf0);
-    micro_eoi();
-    micro_deadline(mach_tsc_read() + 500);
-    mach_msr_write(MSR_TSC_DEADLINE, 0);                     /* disarmed */
-    assert_int_equal(s->timer_next, ~0ul);
-}
-
-static void deadline_writes_count_only_in_deadline_mode(void **state)
-{
-    struct sim *s = *state;
-    mach_msr_write(MSR_X2APIC(APIC_LVT_TIMER), 0xf0);
-    mach_msr_write(MSR_TSC_DEADLINE, 5);
-    assert_int_equal(mach_msr_read(MSR_TSC_DEADLINE), 0);
-    assert_int_equal(s->timer_next, ~0ul);
-    micro_deadline(mach_tsc_read() + 500);
-    mach_msr_write(MSR_X2APIC(APIC_TIMER_INITIAL), 10);
-    assert_int_equal(x2(APIC_TIMER_CURRENT), 0);
-    mach_msr_write(MSR_X2APIC(APIC_LVT_TIMER), 0xf0);        /* leaving the mode disarms, for good */
-    assert_int_equal(s->timer_next, ~0ul);
-    mach_msr_write(MSR_X2APIC(APIC_LVT_TIMER), APIC_LVT_TIMER_DEADLINE | 0xf0);
-    assert_int_equal(s->timer_next, ~0ul);
-}
-
-static void a_masked_timer_is_silent(void **state)
-{
-    struct sim *s = *state;
-    micro_deadline(mach_tsc_read() + 500);
-    mach_msr_write(MSR_X2APIC(APIC_LVT_TIMER), APIC_LVT_TIMER_DEADLINE | APIC_LVT_MASKED | 0xf0);
-    assert_int_equal(s->timer_next, ~0ul);
-}
-
 /* ---- Whole machines ---- */
-
-static struct resume *boot_sleep(u32 magic, u64 info)
-{
-    struct micro_cpu *c = micro_boot(magic);
-    micro_apic_on();
-    micro()->list[0] = mach_tsc_read() + 123456789;
-    micro_deadline(micro()->list[0]);
-    return micro_go(c, RESUME_IDLE);
-}
-
-static struct resume *trap_wakes(void *cpu, u64 trap, u64 info)
-{
-    micro()->list[1] = mach_tsc_read();
-    return micro_shutdown(cpu, (u32)trap);
-}
-
-static void time_jumps_when_all_are_idle(void **state)
-{
-    struct sim *s = micro_create(1, NULL, boot_sleep, trap_wakes);
-    assert_int_equal(sim_run(s, 1000), SIM_SHUTDOWN);
-    assert_int_equal(sim_result(s)->code, TRAP(TRAP_INTERRUPT, 0xf0));
-    struct micro *m = sim_phys(s, MICRO_STATE, sizeof(*m));
-    assert_in_range(m->list[1], m->list[0], m->list[0] + 2);
-    assert_true(sim_result(s)->steps < 100);
-    sim_destroy(s);
-}
 
 static struct resume *boot_window(u32 magic, u64 info)
 {
@@ -380,7 +231,7 @@ static struct resume *boot_starts(u32 magic, u64 info)
     struct micro_cpu *c = micro_boot(magic);
     micro_apic_on();
     if (magic == BOOT_MAGIC_AP) {
-        micro()->list[0] = x2(APIC_ID);
+        micro()->list[0] = micro_x2(APIC_ID);
         micro()->list[1] += info == 0 && mach_cr3_read() == mach_boot_root();
         atomic_store(&micro()->done, 1);
         return micro_go(c, RESUME_IDLE);
@@ -432,12 +283,10 @@ static void a_cpu_that_is_off_hears_nothing_but_sipi(void **state)
     micro_run(micro_create(2, NULL, boot_starts, trap_starts), SIM_FINDING, "start-up code");
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-#define CASE2(f) cmocka_unit_test_setup_teardown(f, setup_x2, teardown)
+#define CASE(f)  cmocka_unit_test_setup_teardown(f, micro_unit, micro_unit_end)
+#define CASE2(f) cmocka_unit_test_setup_teardown(f, micro_unit_x2, micro_unit_end)
 TEST_GROUP(sim_irq, CASE(xapic_registers), CASE(xapic_misuse_is_found), CASE(x2apic_faults_as_msrs_do), CASE(modes_change_only_along_the_arrows),
            CASE2(higher_class_first_and_nested), CASE2(a_request_is_one_bit), CASE2(the_task_priority_holds_back),
            CASE2(a_disabled_apic_takes_nothing), CASE2(illegal_ipis_are_found), CASE2(destinations_and_shorthands),
-           CASE2(the_chooser_may_delay_and_mislead), CASE2(one_shot_fires_once_on_time), CASE2(the_divider_divides), CASE2(periodic_goes_on),
-           CASE2(deadline_past_and_future), CASE2(deadline_writes_count_only_in_deadline_mode), CASE2(a_masked_timer_is_silent),
-           cmocka_unit_test(time_jumps_when_all_are_idle), cmocka_unit_test(a_window_takes_one_or_none),
+           CASE2(the_chooser_may_delay_and_mislead), cmocka_unit_test(a_window_takes_one_or_none),
            cmocka_unit_test(a_cpu_starts_once_and_takes_ipi_and_nmi), cmocka_unit_test(a_cpu_that_is_off_hears_nothing_but_sipi));

@@ -74,6 +74,11 @@ static inline void micro_eoi(void)
     mach_msr_write(MSR_X2APIC(APIC_EOI), 0);
 }
 
+static inline u32 micro_x2(u32 reg)
+{
+    return (u32)mach_msr_read(MSR_X2APIC(reg));
+}
+
 static inline void micro_start(u32 apic_id)
 {
     micro_ipi(apic_id, APIC_ICR_INIT | APIC_ICR_ASSERT);
@@ -108,4 +113,28 @@ static inline u64 micro_run(struct sim *s, enum sim_end end, const char *part)
     const u64 hash = sim_result(s)->event_hash;
     sim_destroy(s);
     return hash;
+}
+
+/* For tests that only need CPUs: a unit machine of three, with and without x2APIC mode on. */
+static inline int micro_unit(void **state)
+{
+    *state = sim_unit(3, MICRO_RAM, SIM_VMX);
+    return *state ? 0 : -1;
+}
+
+static inline int micro_unit_x2(void **state)
+{
+    if (micro_unit(state) != 0)
+        return -1;
+    for (u32 i = 3; i-- > 0;) {
+        sim_unit_cpu(*state, i);
+        micro_apic_on();
+    }
+    return 0;
+}
+
+static inline int micro_unit_end(void **state)
+{
+    sim_destroy(*state);
+    return 0;
 }

@@ -48,7 +48,7 @@ CC_tsan-gcc := gcc
 CC_clang := clang
 CC_fuzz  := clang
 F_plain  := -fno-pie -O2 -g
-F_asan   := -fno-pie -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+F_asan   := -fno-pie -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined
 F_fuzz   := $(F_asan) -fsanitize=fuzzer-no-link
 F_cov    := -fno-pie -O0 -g --coverage
 F_tsan   := -fno-pie -O2 -g
@@ -141,7 +141,7 @@ build/orrery-unicorn-%: $(HARNESS_C:%.c=build/plain/%.o) build/%/kernel.o build/
 	$(Q)$(CC_plain) -no-pie -o $@ $(filter %.o,$^) build/plain/libsim.a /usr/lib/x86_64-linux-gnu/libunicorn.a $(WRAP) -lm -lpthread
 
 # ---- Bare metal ----
-BAREFLAGS := -O2 -g -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-omit-frame-pointer
+BAREFLAGS := -O2 -g -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only
 define BARE_RULES
 build/$(1)/kernel/core/%.o: kernel/core/%.c
 	$$(call say,CC $(1),$$<)

@@ -2,8 +2,9 @@
 /* Does this machine keep the rules of abi/vcpu.h? Each was broken by some kernel that a VMM had to live with. Runs the interface itself, with
  * snippets of a guest, and gives the same answer on VMX and SVM. The number in a message is the rule's.
  * Not checked: rule 10's "never helped", FPU images, PAE page-directory pointers. */
+#include "abi/vcpu.h"
 #include "client.h"
-#include "guests/guest-rules.h"   /* beside this file */
+#include "guests/guest-rules.h"
 #include "hv.h"
 #include "mem.h"
 #include "print.h"

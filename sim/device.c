@@ -26,7 +26,7 @@ static void device_check(u64 phys, const char *what)
 {
     if (phys & 3)
         sim_finding("%s of 0x%lx: device registers are aligned", what, phys);
-    if (phys < sim_here->ram_bytes)
+    if (sim_phys(sim_here, phys, 4))
         sim_finding("%s of 0x%lx as a device: this is RAM", what, phys);
 }
 

@@ -136,13 +136,15 @@ static void firmware_map(struct sim *s, struct put *p)
     const struct { u64 base, bytes, type; } map[] = {
         { 0, 0x9f000, 1 },
         { 0x9f000, 0x61000, 2 },
-        { 0x100000, s->ram_bytes - 0x100000, 1 },
+        { 0x100000, min(s->ram_bytes, SIM_HOLE_START) - 0x100000, 1 },
         { 0xfec00000, 0x300000, 2 },
+        { SIM_HOLE_END, s->ram_bytes - SIM_HOLE_END, 1 },
     };
+    const u32 count = s->ram_bytes > SIM_HOLE_END ? 5 : 4;
     struct put tag = tag_begin(p, 6);
     put(&tag, 24, 4);
     put(&tag, 0, 4);
-    for (u32 i = 0; i < array_size(map); i++) {
+    for (u32 i = 0; i < count; i++) {
         put(&tag, map[i].base, 8);
         put(&tag, map[i].bytes, 8);
         put(&tag, map[i].type, 4);

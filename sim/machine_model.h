@@ -13,6 +13,8 @@
 #define SIM_APIC_DIVIDER 10ul        /* clock ticks per APIC timer tick at divider 1: no mix-up of the two goes unseen */
 #define SIM_APIC_BASE    0xfee00000ul
 #define SIM_PHYS_BITS    40u         /* MAXPHYADDR */
+#define SIM_HOLE_START   (3ul << 30) /* physical addresses of devices: no RAM from here ... */
+#define SIM_HOLE_END     (4ul << 30) /* ... to here; what is more than 3 GiB of RAM follows */
 
 struct virt_model;
 
@@ -29,7 +31,7 @@ struct sim {
 
     /* Memory: one mapping: guard, RAM, guard, then a guarded stack per CPU. */
     u8 *map, *ram;
-    u64 map_bytes, ram_bytes;
+    u64 map_bytes, ram_bytes;        /* ram_bytes: where physical RAM ends, the hole included */
     u8 *shadow;                      /* enum mem_state of each 64 bytes of RAM */
     u8 *tables;                      /* bitmap of pages that a walker has read as page tables */
     void *kern;                      /* mach_kern_set */

@@ -3,7 +3,7 @@
  *
  *   guard | RAM from physical 0 | guard | stack of CPU 0 | guard | stack of CPU 1 | guard ...
  *
- * The shadow has a byte per 64 bytes of RAM. Where the address sanitizer is linked in, it is told of memory that is not live too. */
+ * The addresses of the device hole are in the mapping and stay untouched. The shadow has a byte per 64 bytes of RAM. Where the address sanitizer is linked in, it is told of memory that is not live too. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -62,6 +62,8 @@ u64 sim_ram_bytes(const struct sim *s)
 void *sim_phys(struct sim *s, u64 phys, u64 bytes)
 {
     if (phys >= s->ram_bytes || bytes > s->ram_bytes - phys)
+        return NULL;
+    if (phys < SIM_HOLE_END && phys + bytes > SIM_HOLE_START)
         return NULL;
     return s->ram + phys;
 }

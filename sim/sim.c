@@ -11,12 +11,12 @@
 #include "virt_model.h"
 
 #define RAM_MIN (16ul << 20)
-#define RAM_MAX (3ul << 30)   /* below the device registers */
+#define RAM_MAX (64ul << 30)
 
 static bool sim_config_legal(const struct sim_config *c)
 {
     return c->cpus >= 1 && c->cpus <= SIM_CPUS_MAX && c->ram_bytes >= RAM_MIN && c->ram_bytes <= RAM_MAX && !(c->ram_bytes & 0xfffff) &&
-           c->vendor <= SIM_SVM && (!c->bundle_bytes || c->bundle) && c->bundle_bytes <= c->ram_bytes / 2;
+           c->vendor <= SIM_SVM && (!c->bundle_bytes || c->bundle) && c->bundle_bytes <= min(c->ram_bytes, SIM_HOLE_START) / 2;
 }
 
 static void sim_profile(struct sim *s)
@@ -59,7 +59,7 @@ struct sim *sim_create(const struct sim_config *config)
     struct sim *const before = sim_here;
     s->config = *config;
     s->cpu_count = config->cpus;
-    s->ram_bytes = config->ram_bytes;
+    s->ram_bytes = config->ram_bytes + (config->ram_bytes > SIM_HOLE_START ? SIM_HOLE_END - SIM_HOLE_START : 0);
     s->timer_next = ~0ul;
     s->result.message = s->message;
     s->result.event_hash = 0xcbf29ce484222325ul;   /* FNV-1a's offset basis */

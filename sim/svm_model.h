@@ -22,6 +22,7 @@ struct svm_cpu {
     const struct svm_profile *profile;
     u64 host_save;           /* VM_HSAVE_PA */
     u64 vmcb_phys;           /* of `vmcb`; the last one this CPU ran */
+    bool running;            /* inside VMRUN of vmcb_phys */
     bool cached;             /* `vmcb` is what the last #VMEXIT left in RAM */
     struct vmcb vmcb;
     u64 rip_back;            /* RIP of an injected software interrupt, if it cannot be delivered; 0: none */

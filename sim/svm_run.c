@@ -2,6 +2,7 @@
 /* VMRUN until #VMEXIT (AMD APM 2 15.5, 15.6, 15.21): what comes before the checks, events at instruction boundaries, what is written back.
  * The machine runs it as VMLOAD, VMRUN, VMSAVE with host interrupts enabled and GIF clear outside. Bounded by the run's step budget. */
 #include "irq.h"
+#include "memory.h"
 #include "svm_model.h"
 
 #define V(n) VCPU_CHECK('V', n)
@@ -26,6 +27,13 @@ static void write_back(struct sim_cpu *cpu)
             sim_finding("the VMCB at %lx is not in RAM", c->vmcb_phys);
 }
 
+/* What the processor reads on its own must not be freed memory. */
+static void check_live(struct sim_cpu *cpu, u64 phys)
+{
+    if (memory_state(cpu->sim, phys & ~PAGE_MASK) == MEM_FREE)
+        sim_finding("CPU %u: VMRUN uses %lx, which is freed memory", cpu->id, phys);
+}
+
 /* V01 and what is a contract of software rather than a check. */
 static void check_instruction(struct sim_cpu *cpu, u64 phys)
 {
@@ -36,6 +44,7 @@ static void check_instruction(struct sim_cpu *cpu, u64 phys)
     if ((phys & PAGE_MASK) || phys >> SIM_PHYS_BITS || !sim_phys(cpu->sim, phys, PAGE_SIZE))
         sim_finding("V01: VMRUN of %lx, no page of RAM: #GP (APM 3 VMRUN)", phys);
     c->last_check = 0;
+    check_live(cpu, phys);
     if (!c->host_save || !sim_phys(cpu->sim, c->host_save, PAGE_SIZE))
         sim_finding("VMRUN with VM_HSAVE_PA %lx: the host state would be lost (APM 2 15.30.4)", c->host_save);
     if (phys == c->host_save)
@@ -86,6 +95,21 @@ static bool boundary_exit(struct sim_cpu *cpu)
     c->guest.activity = VCPU_ACTIVITY_ACTIVE;
     c->vmcb.int_control &= ~SVM_INT_V_IRQ;
     return false;
+}
+
+/* A VMCB and what it points to belong to the processor while the guest runs. */
+static void check_owned(struct sim_cpu *cpu)
+{
+    const struct svm_cpu *c = svm_of(cpu);
+    const struct vmcb *b = &c->vmcb;
+    const u64 pages[] = { c->host_save, b->iopm_base, b->msrpm_base, b->n_cr3 };
+    for (size_t i = 0; i < array_size(pages); i++)
+        check_live(cpu, pages[i]);
+    for (u32 i = 0; i < cpu->sim->cpu_count; i++) {
+        const struct svm_cpu *other = svm_of(&cpu->sim->cpu[i]);
+        if (other != c && other->running && other->vmcb_phys == c->vmcb_phys)
+            sim_finding("VMCB %lx runs on CPU %u and CPU %u at once", c->vmcb_phys, i, cpu->id);
+    }
 }
 
 static void run(struct sim_cpu *cpu)
@@ -140,9 +164,12 @@ u64 svm_enter(struct sim_cpu *cpu, struct resume *resume, u64 *info)
     } else {
         if (!(c->vmcb.np_control & SVM_NP_ENABLE))
             sim_finding("VMRUN without nested paging is not modelled");
+        check_owned(cpu);
         flush(cpu);
         svm_load_guest(cpu, resume);
+        c->running = true;
         run(cpu);
+        c->running = false;
         svm_store_guest(cpu, resume);
     }
     write_back(cpu);

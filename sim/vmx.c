@@ -73,6 +73,16 @@ static struct vmx_cpu *in_root(struct sim_cpu *cpu, const char *name)
     return c;
 }
 
+/* The region is the processor's from VMPTRLD to VMCLEAR: what software writes there is lost or harmful (SDM 3C 25.11.1). */
+static u64 region_sum(struct sim_cpu *cpu, u64 phys)
+{
+    const u64 *words = sim_phys(cpu->sim, phys, PAGE_SIZE);
+    u64 sum = 0xcbf29ce484222325ul;   /* FNV-1a, word-wise */
+    for (u32 i = 0; words && i < PAGE_SIZE / sizeof(*words); i++)
+        sum = (sum ^ words[i]) * 0x100000001b3ul;
+    return sum;
+}
+
 static bool vmxon(struct sim_cpu *cpu, u64 phys)
 {
     struct vmx_cpu *c = vmx_of(cpu);
@@ -128,6 +138,8 @@ static bool vmclear(struct sim_cpu *cpu, u64 phys)
     struct vmcs *v = find(c->machine, phys);
     if (v->active && v->active != cpu)
         sim_finding("VMCLEAR of VMCS %lx on CPU %u while it is active on CPU %u (SDM 3C 25.11.1)", phys, cpu->id, v->active->id);
+    if (v->active && v->sum != region_sum(cpu, phys))
+        sim_finding("VMCS %lx was written by software while active on CPU %u (SDM 3C 25.11.1)", phys, cpu->id);
     v->cleared = true;
     v->launched = false;
     v->active = NULL;
@@ -154,6 +166,8 @@ static bool vmptrld(struct sim_cpu *cpu, u64 phys)
     if (v->active && v->active != cpu)
         sim_finding("VMCS %lx loaded on CPU %u while active on CPU %u: VMCLEAR it there first (SDM 3C 25.11.1)", phys, cpu->id,
                     v->active->id);
+    if (!v->active)
+        v->sum = region_sum(cpu, phys);
     v->active = cpu;
     c->current = v;
     return true;

@@ -131,6 +131,20 @@ static void check_landing(struct sim_cpu *cpu, const struct vmcs *v)
         sim_finding("VM exit loads segments or tables that are not those of CPU %u", cpu->id);
 }
 
+/* What the VMCS points to must not be freed memory, though it may not be read before the guest needs it. */
+static void check_owned(struct sim_cpu *cpu, const struct vmcs *v)
+{
+    static const struct {
+        u32 field, control;   /* of the primary controls */
+    } pages[] = { { VMCS_EPTP, VMX_PROC_SECONDARY },
+                  { VMCS_MSR_BITMAP, VMX_PROC_MSR_BITMAPS },
+                  { VMCS_IO_BITMAP_A, VMX_PROC_IO_BITMAPS },
+                  { VMCS_IO_BITMAP_B, VMX_PROC_IO_BITMAPS } };
+    for (size_t i = 0; i < array_size(pages); i++)
+        if (vmcs_get(v, VMCS_PROC_CTRL) & pages[i].control)
+            vmx_live(cpu, vmcs_get(v, pages[i].field) & PTE_PHYS_MASK);
+}
+
 static u64 enter_guest(struct sim_cpu *cpu, struct resume *resume)
 {
     struct vmx_cpu *c = vmx_of(cpu);
@@ -138,6 +152,7 @@ static u64 enter_guest(struct sim_cpu *cpu, struct resume *resume)
     if (!c->machine->profile->runs)
         sim_finding("the entry is good, but profile %s runs no guests", c->machine->profile->name);
     check_landing(cpu, v);
+    check_owned(cpu, v);
     vmx_load_guest(cpu, v, resume);
     const u64 count = vmcs_get(v, VMCS_ENTRY_MSR_LOAD_COUNT);
     const u32 bad = count ? vmx_list_load(cpu, vmcs_get(v, VMCS_ENTRY_MSR_LOAD_ADDR), count, false, &c->last_check) : 0;

@@ -6,6 +6,7 @@
 #pragma once
 #include "arch/vmx.h"
 #include "arch/x86.h"
+#include "memory.h"
 #include "virt_model.h"
 
 /* Where a VMCS keeps a field: width, type and the low six bits of the index. */
@@ -18,6 +19,7 @@ struct vmcs {
     bool cleared;             /* VMCLEAR came first: the launch state is defined */
     bool launched;
     struct sim_cpu *active;   /* the CPU it was loaded on since its last VMCLEAR */
+    u64 sum;                  /* of the region's bytes when it became active */
     u64 field[VMX_SLOTS];
 };
 
@@ -117,9 +119,16 @@ static inline bool vmx_bad_address(const struct vmx_check *k, u64 address, u64 a
     return (address & (alignment - 1)) || (address & k->phys_mask);
 }
 bool vmx_pat_valid(u64 pat);
+/* What the processor reads on its own must not be freed memory. */
+static inline void vmx_live(struct sim_cpu *cpu, u64 phys)
+{
+    if (memory_state(cpu->sim, phys) == MEM_FREE)
+        sim_finding("CPU %u: VMX reads %lx, which is freed memory", cpu->id, phys);
+}
 static inline u64 vmx_ram_read(struct sim_cpu *cpu, u64 phys, u32 bytes)
 {
     u64 value = 0;
+    vmx_live(cpu, phys);
     return sim_phys_read(cpu->sim, phys, &value, bytes) ? value : ~0ul;   /* no RAM: the bus floats */
 }
 static inline struct vmx_cpu *vmx_of(struct sim_cpu *cpu)

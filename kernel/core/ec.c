@@ -51,7 +51,7 @@ enum status ec_create(struct cpu *cpu, struct pd *pd, const struct ec_config *co
     ec->pd = pd;
     ec->utcb_page = config->utcb >> PAGE_BITS;
     ec->event_base = config->event_base;
-    ec->flags = config->flags;
+    ec->kind = config->flags;
     ec->state = config->flags & EC_LOCAL ? EC_IDLE : EC_READY;
     ec->stack = config->sp;
     ec->resume.kind = RESUME_USER;

@@ -24,7 +24,7 @@ enum ec_state {
     EC_DEAD,         /* stopped for good */
 };
 
-/* Flags beside EC_LOCAL and EC_FPU of the ABI. */
+/* Flags. */
 #define EC_FLAG_FAULTED  0x100u   /* an exception is to be delivered before it runs */
 #define EC_FLAG_IN_FAULT 0x200u   /* its call is an exception message: the reply sets registers */
 #define EC_FLAG_AWAITED  0x400u   /* killed in EC_WAIT_TLB: the wake-up is still to come */
@@ -42,7 +42,8 @@ struct ec {
     struct object object;
     struct resume resume;          /* user registers; the machine writes them on a trap */
     enum ec_state state;
-    u32 flags;                     /* EC_LOCAL, EC_FPU, EC_FLAG_* */
+    u32 flags;                     /* EC_FLAG_* */
+    u32 kind;                      /* EC_LOCAL, EC_FPU; constant: any CPU reads it */
     struct pd *pd;                 /* held: pd_hold */
     struct utcb *utcb;             /* kernel address of the two pages; user-writable: read a word once */
     u64 utcb_page;                 /* where they are in the PD */

@@ -122,15 +122,13 @@ void epoch_quiesce(struct cpu *cpu)
         tell_waiters(cpu);
     }
     take_released(cpu);
-    release_due(cpu);
-    if (!e->first) {
-        if (atomic_load(&e->waits))
-            atomic_store(&e->waits, 0);
+    if (likely(!e->first))
         return;
-    }
-    atomic_xchg(&e->waits, e->first->epoch);
-    const u64 seen = seen_by_all();
-    if (is_due(e->first, seen))
+    release_due(cpu);
+    atomic_xchg(&e->waits, e->first ? e->first->epoch : 0);
+    if (!e->first)
+        return;
+    if (is_due(e->first, seen_by_all()))
         apic_ipi(cpu, cpu);   /* more than one batch: go on in a trap of its own */
     else
         ask_laggards(cpu);

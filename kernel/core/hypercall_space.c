@@ -77,7 +77,7 @@ enum status sys_delegate(struct cpu *cpu, struct ec *ec, const struct sys_delega
 static enum status memory_revoke(struct cpu *cpu, struct ec *ec, struct space_mem *space, const struct sys_revoke_args *a)
 {
     u64 generation = 0;
-    if (!space->ptab.root)
+    if (!space)
         return OK;   /* a guest space that was never used */
     const enum status s = space_mem_revoke(cpu, space, a->base, a->count_type >> 4, a->flags & REVOKE_SELF, &generation);
     return s == OK ? tlb_wait(cpu, ec, generation) : s;
@@ -94,7 +94,7 @@ enum status sys_revoke(struct cpu *cpu, struct ec *ec, const struct sys_revoke_a
         return STATUS_ARG;
     if (type == SPACE_OBJECT)
         return space_obj_revoke(cpu, &pd->objects, a->base, count, a->flags & REVOKE_SELF);
-    return memory_revoke(cpu, ec, type == SPACE_GUEST ? &pd->guest : &pd->memory, a);
+    return memory_revoke(cpu, ec, type == SPACE_GUEST ? pd_guest_made(pd) : &pd->memory, a);
 }
 
 /* Results: the unit asked for and the rights or permissions held, 0: none. Not which frame: that is nobody's business. */
@@ -108,13 +108,9 @@ enum status sys_lookup(struct cpu *cpu, struct ec *ec, const struct sys_lookup_a
         return s;
     if (a->type > SPACE_GUEST || (a->type == SPACE_OBJECT && a->base >= SEL_COUNT))
         return STATUS_ARG;
-    bool held;
-    if (a->type == SPACE_OBJECT)
-        held = space_obj_peek(&pd->objects, a->base, &type, &rights);
-    else if (a->type == SPACE_MEMORY)
-        held = space_mem_lookup(&pd->memory, a->base, &frame, &rights);
-    else
-        held = pd->guest.ptab.root && space_mem_lookup(&pd->guest, a->base, &frame, &rights);
+    struct space_mem *const space = a->type == SPACE_GUEST ? pd_guest_made(pd) : &pd->memory;
+    const bool held = a->type == SPACE_OBJECT ? space_obj_peek(&pd->objects, a->base, &type, &rights)
+                                              : space && space_mem_lookup(space, a->base, &frame, &rights);
     sys_result(ec, a->base, held ? rights : 0);
     return OK;
 }

@@ -112,7 +112,7 @@ static void fault_reply(struct cpu *cpu, struct ec *ec, struct ec *caller, u64 m
 
 enum status ipc_reply(struct cpu *cpu, struct ec *ec, u64 mtr)
 {
-    if (unlikely(!(ec->flags & EC_LOCAL) || !mtr_legal(mtr)))
+    if (unlikely(!(ec->kind & EC_LOCAL) || !mtr_legal(mtr)))
         return STATUS_ARG;
     struct ec *const caller = ec->caller;
     if (unlikely(!caller)) {

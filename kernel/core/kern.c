@@ -13,6 +13,7 @@
 #define VECTOR_PAGE_FAULT 14u
 #define FAULT_PRESENT     0x1u   /* page-fault error code (Intel SDM 3A 4.7) */
 #define FAULT_WRITE       0x2u
+#define FAULT_USER        0x4u
 #define FAULT_RESERVED    0x8u
 #define FAULT_FETCH       0x10u
 #define FAULT_KNOWN       0x1fu
@@ -22,7 +23,8 @@ static bool fault_is_stale(struct ec *ec, u32 vector, u64 error)
 {
     u64 frame;
     u32 rights;
-    if (vector != VECTOR_PAGE_FAULT || error & FAULT_RESERVED || error & ~(u64)FAULT_KNOWN || !(error & FAULT_PRESENT))
+    const u64 needed = FAULT_PRESENT | FAULT_USER;
+    if (vector != VECTOR_PAGE_FAULT || error & FAULT_RESERVED || error & ~(u64)FAULT_KNOWN || (error & needed) != needed)
         return false;
     const u64 address = mach_cr2_read();
     if (address >= USER_END || !ptab_lookup(&ec->pd->memory.ptab, address >> PAGE_BITS, &frame, &rights))

@@ -149,7 +149,9 @@ enum status pd_unmap(struct cpu *cpu, struct pd *pd, u64 page, const void *memor
         newest = max(newest, one);
     }
     /* What was revoked in an earlier step, or by the owner, may still be under way. */
+    lock_take(&kern()->derive_lock);
     *generation = max(newest, pd->memory.flush_generation);
+    lock_drop(&kern()->derive_lock);
     return OK;
 }
 
@@ -166,4 +168,12 @@ enum status pd_guest(struct pd *pd, struct space_mem **out)
     if (s == OK)
         *out = &pd->guest;
     return s;
+}
+
+struct space_mem *pd_guest_made(struct pd *pd)
+{
+    lock_take(&kern()->derive_lock);
+    const bool made = pd->guest.ptab.root;
+    lock_drop(&kern()->derive_lock);
+    return made ? &pd->guest : NULL;
 }

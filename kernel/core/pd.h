@@ -32,3 +32,4 @@ struct quota *pd_quota(struct pd *pd);
 must_check enum status pd_unmap(struct cpu *cpu, struct pd *pd, u64 page, const void *memory, u64 pages, u64 *generation);
 /* The guest space is made when first used. */
 must_check enum status pd_guest(struct pd *pd, struct space_mem **out);
+struct space_mem *pd_guest_made(struct pd *pd);   /* NULL: not used yet */

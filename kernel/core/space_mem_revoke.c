@@ -57,11 +57,16 @@ static bool overlaps(const struct part *p, const struct mem_range *r)
     return r->frame < p->frame_end && p->frame < r->frame + r->count;
 }
 
-/* The first descendant of the part's range from d on that overlaps the part. Bound: descendants of the range. */
-static struct mem_range *overlapping(const struct part *p, struct derive *d)
+/* The first descendant of the part's range behind *passed (NULL: the first of all) that overlaps the part; *passed is then the node before it.
+ * Bound: descendants of the range. */
+static struct mem_range *overlapping(const struct part *p, struct derive **passed)
 {
-    while (d && !overlaps(p, range_of(d)))
-        d = derive_next(d, &p->range->derive);
+    struct derive *const root = &p->range->derive;
+    struct derive *d = *passed ? derive_next(*passed, root) : derive_first(root);
+    while (d && !overlaps(p, range_of(d))) {
+        *passed = d;
+        d = derive_next(d, root);
+    }
     return d ? range_of(d) : NULL;
 }
 
@@ -109,9 +114,12 @@ static enum status cut(struct mem_range *r, const struct part *p, u32 *cuts)
 static enum status prepare_part(const struct part *p, bool self, u32 *cuts)
 {
     enum status st = OK;
-    struct mem_range *r = overlapping(p, derive_first(&p->range->derive));
-    for (; r && st == OK; r = overlapping(p, derive_next(&r->derive, &p->range->derive)))
+    struct derive *passed = NULL;
+    struct mem_range *r;
+    while (st == OK && (r = overlapping(p, &passed))) {
         st = cut(r, p, cuts);
+        passed = &r->derive;
+    }
     if (st == OK && self)
         st = cut(p->range, p, cuts);
     return st;
@@ -172,8 +180,9 @@ static void take_run(struct taking *t, struct mem_range *r)
 /* Everything derived from the part, then with self the part. STATUS_RESTART: look for the part again. derive_lock held. */
 static enum status take_part(struct taking *t, const struct part *p, bool self)
 {
-    for (;;) {
-        struct mem_range *r = overlapping(p, derive_first(&p->range->derive));
+    struct derive *passed = NULL;
+    for (;;) {   /* bound: t->left */
+        struct mem_range *r = overlapping(p, &passed);
         if (!r && !self)
             return OK;
         if (!r)

@@ -57,11 +57,11 @@ static void load_dirty(struct cpu *cpu, struct vcpu *v, u32 dirty)
 static void store_groups(struct cpu *cpu, struct vcpu *v, u32 groups)
 {
     struct vcpu_state *const s = v->state;
-    if (groups & VCPU_GROUP_INJECT) {
+    if (unlikely(groups & VCPU_GROUP_INJECT)) {
         s->inject = 0;
         s->inject_insn_len = s->windows = 0;
     }
-    if (groups & VCPU_GROUP_FPU) {
+    if (unlikely(groups & VCPU_GROUP_FPU)) {
         fpu_flush(cpu, v->fpu);
         mach_copy(s->fpu, v->fpu, v->fpu_bytes);
         s->fpu_bytes = v->fpu_bytes;
@@ -239,13 +239,14 @@ struct resume *vcpu_trap(struct cpu *cpu, u64 trap, u64 info)
     struct vcpu_exit exit = { 0 };
     const enum virt_exit what = ops->exit(cpu, v, trap, info, &exit);
     const u64 pending = ops->pending(cpu, v);
-    if (what == VIRT_EXIT_VMM) {
+    if (what == VIRT_EXIT_VMM)
         complete(cpu, ec, &exit, pending);
-        return sched_resume(cpu);
+    else
+        v->inject = pending;
+    if (what != VIRT_EXIT_WINDOW) {
+        const bool quiet = !cpu->sched.wanted && !cpu->epoch.first && !cpu->trace;   /* nobody else wants this CPU or waits for it */
+        return likely(quiet) ? sched_enter(cpu) : sched_resume(cpu);
     }
-    v->inject = pending;
-    if (what == VIRT_EXIT_AGAIN)
-        return sched_resume(cpu);
     cpu->idle.kind = RESUME_WINDOW;
     return &cpu->idle;
 }

@@ -53,7 +53,6 @@ enum trap_kind {
  * one of BOOT_MAGIC_*; info: physical address of what that boot protocol hands over (0 for BOOT_MAGIC_AP). Before it returns the kernel has
  * called mach_cpu_set. Returns what to resume. Boot input that makes no sense ends in mach_panic with a message. */
 KERN_API struct resume *kern_boot(u32 magic, u64 info);
-#define BOOT_MAGIC_MULTIBOOT1 0x2badb002u
 #define BOOT_MAGIC_MULTIBOOT2 0x36d76289u
 #define BOOT_MAGIC_PVH        0x336ec578u
 #define BOOT_MAGIC_AP         0x0000a9a9u   /* an application processor that the kernel started */

@@ -100,9 +100,6 @@ const char *boot_parse(u32 magic, u64 info, struct boot_info *out)
     const char *error;
     mach_zero(out, sizeof(*out));
     switch (magic) {
-    case BOOT_MAGIC_MULTIBOOT1:
-        error = multiboot1_parse(info, out);
-        break;
     case BOOT_MAGIC_MULTIBOOT2:
         error = multiboot2_parse(info, out);
         break;

@@ -16,6 +16,5 @@ void boot_range(struct boot_info *out, enum boot_pass pass, u64 start, u64 bytes
 /* Takes the first boot module as the bundle. NULL, or what is wrong with it. */
 const char *boot_bundle(struct boot_info *out, u64 start, u64 end);
 
-const char *multiboot1_parse(u64 info, struct boot_info *out);
 const char *multiboot2_parse(u64 info, struct boot_info *out);
 const char *pvh_parse(u64 info, struct boot_info *out);

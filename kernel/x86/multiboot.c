@@ -1,65 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Multiboot 1 (specification 0.6.96, section 3.3) and Multiboot 2 (2.0, section 3.6) information structures.
+/* The Multiboot 2 information structure (specification 2.0, section 3.6).
  * Untrusted: every length is checked against the structure that states it, and the structure against the direct map. */
 #include "boot.h"
-
-#define MB1_FLAG_MODULES bit(3)
-#define MB1_FLAG_MAP     bit(6)
-
-struct mb1_info {
-    u32 flags, mem_lower, mem_upper, boot_device, cmdline;
-    u32 module_count, modules;
-    u32 symbols[4];
-    u32 map_bytes, map;
-} __attribute__((packed));
-
-struct mb1_module {
-    u32 start, end, string, reserved;
-} __attribute__((packed));
-
-struct mb1_region {
-    u32 size;   /* of what follows: 20 or more */
-    u64 base, bytes;
-    u32 type;
-} __attribute__((packed));
-
-static const char *mb1_map(const struct mb1_info *info, enum boot_pass pass, struct boot_info *out)
-{
-    const u8 *const map = boot_view(info->map, info->map_bytes);
-    u64 at = 0;
-    if (!map)
-        return "multiboot: memory map outside memory";
-    for (u32 i = 0; i < BOOT_ENTRIES_MAX && at < info->map_bytes; i++) {
-        const struct mb1_region *const r = (const void *)(map + at);
-        if (info->map_bytes - at < sizeof(*r))
-            return "multiboot: memory map ends inside an entry";
-        if (r->size < sizeof(*r) - sizeof(r->size))
-            return "multiboot: memory map entry too small";
-        boot_range(out, pass, r->base, r->bytes, r->type);
-        at += sizeof(r->size) + (u64)r->size;
-    }
-    return at < info->map_bytes ? "multiboot: memory map too long" : NULL;
-}
-
-const char *multiboot1_parse(u64 phys, struct boot_info *out)
-{
-    const struct mb1_info *const info = boot_view(phys, sizeof(*info));
-    if (!info)
-        return "multiboot: information outside memory";
-    if (!(info->flags & MB1_FLAG_MAP))
-        return "multiboot: no memory map";
-    for (u32 pass = 0; pass < BOOT_PASS_COUNT; pass++) {
-        const char *const error = mb1_map(info, pass, out);
-        if (error)
-            return error;
-    }
-    if (!(info->flags & MB1_FLAG_MODULES) || info->module_count == 0)
-        return NULL;
-    const struct mb1_module *const module = boot_view(info->modules, sizeof(*module));
-    if (!module)
-        return "multiboot: module list outside memory";
-    return boot_bundle(out, module->start, module->end);
-}
 
 enum { MB2_END = 0, MB2_MODULE = 3, MB2_MAP = 6, MB2_RSDP_OLD = 14, MB2_RSDP_NEW = 15 };
 

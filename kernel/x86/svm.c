@@ -112,7 +112,8 @@ static u32 svm_open(struct cpu *cpu, struct vcpu *v)
 
 static void tag(struct cpu *cpu, struct vcpu *v)
 {
-    virt_tag(cpu, v);
+    if (unlikely(v->tag_epoch != cpu->virt.tag_epoch))
+        virt_tag(cpu, v);
     vmcb_set(v, VMCB(asid), v->tag | (u64)(cpu->virt.tag_flush ? SVM_TLB_ALL : SVM_TLB_KEEP) << 32);
     cpu->virt.tag_flush = false;
 }
@@ -121,7 +122,11 @@ static void tag(struct cpu *cpu, struct vcpu *v)
  * exits, which unblocks them when it is executed; vcpu.c then looks whether the window is open before each entry. */
 static void intercepts(struct vcpu *v)
 {
-    const u64 flags = virt_regs(v)->flags;
+    struct virt_regs *const r = virt_regs(v);
+    const u64 flags = r->flags, key = 1 | (v->windows & VCPU_WINDOW_INTR) << 1 | (flags & (VIRT_RDTSC | VIRT_NMI_BLOCKED | VIRT_IRET | VIRT_DR)) << 8;
+    if (likely(key == r->control))
+        return;
+    r->control = key;
     const bool window = v->windows & VCPU_WINDOW_INTR, tsc = flags & VIRT_RDTSC;
     const u32 iret = (flags & (VIRT_NMI_BLOCKED | VIRT_IRET)) == VIRT_NMI_BLOCKED ? SVM_ICEPT1_IRET : 0;
     const u32 one = ICEPT1 | (window ? SVM_ICEPT1_VINTR : 0) | (tsc ? SVM_ICEPT1_RDTSC : 0) | iret;
@@ -138,7 +143,11 @@ static void inject(struct cpu *cpu, struct vcpu *v)
 {
     struct virt_regs *const r = virt_regs(v);
     u64 event = v->inject;
-    if (event & VCPU_EVENT_VALID && event & 0x400) {
+    if (likely(!event)) {
+        vmcb_set(v, VMCB(event_inj), 0);
+        return;
+    }
+    if (event & 0x400) {
         if ((event >> 8 & 7) != SVM_EVENT_SOFT_INTR)
             event = (event & ~0x700ul) | (u64)SVM_EVENT_EXCEPTION << 8;
         const u64 next = r->rip + v->inject_insn_len;
@@ -149,7 +158,7 @@ static void inject(struct cpu *cpu, struct vcpu *v)
             r->flags |= VIRT_RIP_ADVANCED;
         }
     }
-    if (SVM_EVENT_TYPE(event) == SVM_EVENT_NMI && event & SVM_EVENT_VALID)
+    if (SVM_EVENT_TYPE(event) == SVM_EVENT_NMI)
         r->flags |= VIRT_NMI_BLOCKED;
     vmcb_set(v, VMCB(event_inj), event);
 }

@@ -155,6 +155,8 @@ u64 svm_pending(struct cpu *cpu, struct vcpu *v)
     struct virt_regs *const r = virt_regs(v);
     const bool failed = r->flags & VIRT_FAILED, advanced = r->flags & VIRT_RIP_ADVANCED;
     const u64 info = failed ? 0 : vmcb_get(v, VMCB(exit_int_info));
+    if (likely(!failed && !advanced && !(info & SVM_EVENT_VALID)))
+        return 0;
     r->flags &= ~VIRT_RIP_ADVANCED;
     const u64 pending = failed ? v->inject : virt_pending(v, info & SVM_EVENT_VALID ? info : 0);
     if (pending && advanced && !failed)

@@ -10,8 +10,6 @@ struct row {
 };
 #define ROW(field, member) { offset_of(struct vmcb, field), offset_of(struct vcpu_state, member) }
 
-static const struct row row_gpr[] = { ROW(rsp, gpr[RSP]), ROW(rax, gpr[RAX]) };
-static const struct row row_rip[] = { ROW(rip, rip), ROW(rflags, rflags) };
 static const struct row row_table[] = { ROW(gdtr.base, gdtr.base), ROW(idtr.base, idtr.base) };
 static const struct row row_cr[] = { ROW(cr0, cr0), ROW(cr2, cr2), ROW(cr3, cr3), ROW(cr4, cr4) };
 static const struct row row_dr[] = { ROW(dr6, dr6), ROW(dr7, dr7) };
@@ -20,14 +18,18 @@ static const struct row row_sysenter[] = { ROW(sysenter_cs, sysenter_cs), ROW(sy
 static const struct row row_syscall[] = { ROW(star, star), ROW(lstar, lstar), ROW(cstar, cstar), ROW(sfmask, fmask), ROW(kernel_gs_base, kernel_gs) };
 static const struct row row_tsc[] = { ROW(tsc_offset, tsc_offset) };
 
+/* By number of the group, so that a transfer costs what it moves. */
 static const struct group {
-    u32 group, count;
+    u32 count;
     const struct row *row;
 } plain_groups[] = {
-#define GROUP(name, rows) { VCPU_GROUP_##name, array_size(rows), rows }
-    GROUP(GPR, row_gpr),   GROUP(RIP, row_rip),           GROUP(TABLE, row_table),     GROUP(CR, row_cr),   GROUP(DR, row_dr),
+#define GROUP(name, rows) [__builtin_ctz(VCPU_GROUP_##name)] = { array_size(rows), rows }
+    GROUP(TABLE, row_table), GROUP(CR, row_cr), GROUP(DR, row_dr),
     GROUP(EFER, row_efer), GROUP(SYSENTER, row_sysenter), GROUP(SYSCALL, row_syscall), GROUP(TSC, row_tsc),
 };
+#define PLAIN_GROUPS                                                            \
+    (VCPU_GROUP_TABLE | VCPU_GROUP_CR | VCPU_GROUP_DR | VCPU_GROUP_EFER | \
+     VCPU_GROUP_SYSENTER | VCPU_GROUP_SYSCALL | VCPU_GROUP_TSC)
 
 static void rows_load(struct vcpu *v, const struct group *g, const struct vcpu_state *s)
 {
@@ -107,13 +109,44 @@ static void activity_store(struct vcpu *v, struct vcpu_state *s)
                           (virt_regs(v)->flags & VIRT_NMI_BLOCKED ? VCPU_BLOCKED_NMI : 0);
 }
 
+/* What nearly every run moves, without tables. */
+#define HOT_GROUPS (VCPU_GROUP_GPR | VCPU_GROUP_RIP)
+
+static inline void hot_load(struct vcpu *v, const struct vcpu_state *s, u32 groups)
+{
+    if (groups & VCPU_GROUP_GPR) {
+        mach_copy(v->resume.gpr, s->gpr, sizeof(s->gpr));
+        vmcb_set(v, VMCB(rsp), s->gpr[RSP]);
+        vmcb_set(v, VMCB(rax), s->gpr[RAX]);
+    }
+    if (groups & VCPU_GROUP_RIP) {
+        vmcb_set(v, VMCB(rip), s->rip);
+        vmcb_set(v, VMCB(rflags), s->rflags);
+    }
+}
+
+static inline void hot_store(const struct vcpu *v, struct vcpu_state *s, u32 groups)
+{
+    if (groups & VCPU_GROUP_GPR) {
+        mach_copy(s->gpr, v->resume.gpr, sizeof(s->gpr));
+        s->gpr[RSP] = vmcb_get(v, VMCB(rsp));
+        s->gpr[RAX] = vmcb_get(v, VMCB(rax));
+    }
+    if (groups & VCPU_GROUP_RIP) {
+        s->rip = vmcb_get(v, VMCB(rip));
+        s->rflags = vmcb_get(v, VMCB(rflags));
+    }
+}
+
 void svm_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups)
 {
+    hot_load(v, s, groups);
+    groups &= ~HOT_GROUPS;
+    if (likely(!groups))
+        return;
     virt_load(v, s, groups);
-    for (u32 i = 0; i < array_size(plain_groups); i++) {
-        if (groups & plain_groups[i].group)
-            rows_load(v, &plain_groups[i], s);
-    }
+    for (u32 left = groups & PLAIN_GROUPS; left; left &= left - 1)
+        rows_load(v, &plain_groups[__builtin_ctz(left)], s);
     if (groups & VCPU_GROUP_SEG)
         seg_load(v, s);
     if (groups & VCPU_GROUP_TABLE) {
@@ -132,11 +165,13 @@ void svm_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 g
 
 void svm_store(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups)
 {
+    hot_store(v, s, groups);
+    groups &= ~HOT_GROUPS;
+    if (likely(!groups))
+        return;
     virt_store(v, s, groups);
-    for (u32 i = 0; i < array_size(plain_groups); i++) {
-        if (groups & plain_groups[i].group)
-            rows_store(v, &plain_groups[i], s);
-    }
+    for (u32 left = groups & PLAIN_GROUPS; left; left &= left - 1)
+        rows_store(v, &plain_groups[__builtin_ctz(left)], s);
     if (groups & VCPU_GROUP_SEG)
         seg_store(v, s);
     if (groups & VCPU_GROUP_TABLE) {

@@ -42,7 +42,7 @@ static void xcr0(struct cpu *cpu, const struct vcpu *v, u64 value)
         mach_panic("virt: an XCR0 that was checked is refused");
 }
 
-void virt_enter(struct cpu *cpu, struct vcpu *v)
+void virt_enter_switch(struct cpu *cpu, struct vcpu *v)
 {
     struct virt_regs *const r = virt_regs(v);
     if (r->flags & VIRT_DR) {
@@ -53,7 +53,7 @@ void virt_enter(struct cpu *cpu, struct vcpu *v)
     xcr0(cpu, v, v->xcr0);
 }
 
-void virt_leave(struct cpu *cpu, struct vcpu *v)
+void virt_leave_switch(struct cpu *cpu, struct vcpu *v)
 {
     struct virt_regs *const r = virt_regs(v);
     xcr0(cpu, v, cpu->xcr0);
@@ -122,8 +122,6 @@ u64 virt_pending(const struct vcpu *v, u64 event)
 void virt_load(struct vcpu *v, const struct vcpu_state *s, u32 groups)
 {
     struct virt_regs *const r = virt_regs(v);
-    if (groups & VCPU_GROUP_GPR)
-        mach_copy(v->resume.gpr, s->gpr, sizeof(s->gpr));
     if (groups & VCPU_GROUP_CR) {
         r->cr2 = s->cr2;
         r->cr8 = s->cr8;
@@ -142,8 +140,6 @@ void virt_load(struct vcpu *v, const struct vcpu_state *s, u32 groups)
 void virt_store(struct vcpu *v, struct vcpu_state *s, u32 groups)
 {
     const struct virt_regs *const r = virt_regs(v);
-    if (groups & VCPU_GROUP_GPR)
-        mach_copy(s->gpr, v->resume.gpr, sizeof(s->gpr));
     if (groups & VCPU_GROUP_CR) {
         s->cr2 = r->cr2;
         s->cr8 = r->cr8;

@@ -6,6 +6,7 @@
 #include "arch/x86.h"
 #include "virt_x86.h"
 
+#define CHECKED_GROUPS  (VCPU_GROUP_ALL & ~(VCPU_GROUP_GPR | VCPU_GROUP_RIP | VCPU_GROUP_TSC | VCPU_GROUP_FPU | VCPU_GROUP_PDPTE))
 #define EFER_GUEST      (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
 #define SEG_RESERVED    0xfffe0f00u
 #define BLOCKED_KNOWN   (VCPU_BLOCKED_STI | VCPU_BLOCKED_MOV_SS | VCPU_BLOCKED_NMI)
@@ -62,16 +63,15 @@ static u32 check_efer(const struct vcpu_state *s)
     return 0;
 }
 
-static u32 check_msr(const struct vcpu_state *s, u32 groups)
+static u32 check_sysenter(const struct vcpu_state *s)
 {
-    if (groups & VCPU_GROUP_SYSENTER) {
-        if (s->sysenter_cs >> 32)
-            return VCPU_CHECK_SYSENTER_CS;
-        if (!virt_canonical(s->sysenter_esp) || !virt_canonical(s->sysenter_eip))
-            return VCPU_CHECK('G', 11);
-    }
-    if (!(groups & VCPU_GROUP_SYSCALL))
-        return 0;
+    if (s->sysenter_cs >> 32)
+        return VCPU_CHECK_SYSENTER_CS;
+    return virt_canonical(s->sysenter_esp) && virt_canonical(s->sysenter_eip) ? 0 : VCPU_CHECK('G', 11);
+}
+
+static u32 check_syscall(const struct vcpu_state *s)
+{
     const bool legal = virt_canonical(s->lstar) && virt_canonical(s->cstar) && virt_canonical(s->kernel_gs) && !(s->fmask >> 32) && !(s->tsc_aux >> 32);
     return legal ? 0 : VCPU_CHECK('M', 6);
 }
@@ -122,18 +122,14 @@ static u32 check_control(const struct vcpu_state *s)
 
 u32 virt_check(const struct vcpu_state *s, u32 groups)
 {
-    static const struct {
-        u32 group;
-        u32 (*check)(const struct vcpu_state *s);
-    } rows[] = {
-        { VCPU_GROUP_SEG, check_seg },       { VCPU_GROUP_TABLE, check_table },       { VCPU_GROUP_CR, check_cr },
-        { VCPU_GROUP_DR, check_dr },         { VCPU_GROUP_EFER, check_efer },         { VCPU_GROUP_ACTIVITY, check_activity },
-        { VCPU_GROUP_INJECT, check_inject }, { VCPU_GROUP_CONTROL, check_control },
+    static u32 (*const checks[])(const struct vcpu_state *s) = {
+#define CHECK(name, f) [__builtin_ctz(VCPU_GROUP_##name)] = f
+        CHECK(SEG, check_seg),   CHECK(TABLE, check_table),       CHECK(CR, check_cr),           CHECK(DR, check_dr),
+        CHECK(EFER, check_efer), CHECK(SYSENTER, check_sysenter), CHECK(SYSCALL, check_syscall), CHECK(ACTIVITY, check_activity),
+        CHECK(INJECT, check_inject), CHECK(CONTROL, check_control),
     };
-    u32 id = check_msr(s, groups);
-    for (u32 i = 0; i < array_size(rows) && !id; i++) {
-        if (groups & rows[i].group)
-            id = rows[i].check(s);
-    }
+    u32 id = 0;
+    for (u32 left = groups & CHECKED_GROUPS; left && !id; left &= left - 1)
+        id = checks[__builtin_ctz(left)](s);
     return id;
 }

@@ -11,7 +11,7 @@ struct virt_regs {
     u64 cr8;                   /* no TPR is virtualized: MOV CR8 exits on both */
     u64 msr[VIRT_MSRS];        /* SVM: TSC_AUX only, the rest is in the VMCB */
     u64 flags;                 /* VIRT_* */
-    u64 control;               /* VMX: processor-based controls as the VMCS has them */
+    u64 control;               /* VMX: processor-based controls as the VMCS has them; SVM: what the intercepts were made from, 0: nothing yet */
     u64 host_cr3;              /* VMX: as the VMCS has it */
     u64 rip, rsp, rflags, rax; /* SVM: as at the entry, see svm_exit.c */
 };
@@ -45,8 +45,25 @@ typedef void virt_load_fn(struct cpu *cpu, struct vcpu *v, const struct vcpu_sta
 void virt_reset(struct cpu *cpu, struct vcpu *v, virt_load_fn *load);
 void virt_cpu_init(struct cpu *cpu);                        /* host MSRs, tag epoch */
 /* Hardware that neither vendor switches: XCR0, DR0-3 if the guest uses them, TSC_AUX if it differs. */
-void virt_enter(struct cpu *cpu, struct vcpu *v);
-void virt_leave(struct cpu *cpu, struct vcpu *v);
+void virt_enter_switch(struct cpu *cpu, struct vcpu *v);
+void virt_leave_switch(struct cpu *cpu, struct vcpu *v);
+static inline bool virt_switches(const struct cpu *cpu, const struct vcpu *v)
+{
+    const struct virt_regs *const r = (const struct virt_regs *)v->backend;
+    return r->flags & VIRT_DR || v->xcr0 != cpu->xcr0 || r->msr[VIRT_MSRS - 1] != cpu->virt.host_msr[VIRT_MSRS - 1];
+}
+
+static inline void virt_enter(struct cpu *cpu, struct vcpu *v)
+{
+    if (unlikely(virt_switches(cpu, v)))
+        virt_enter_switch(cpu, v);
+}
+
+static inline void virt_leave(struct cpu *cpu, struct vcpu *v)
+{
+    if (unlikely(virt_switches(cpu, v)))
+        virt_leave_switch(cpu, v);
+}
 /* Does the vCPU need a fresh tag? Then *tag is one that no cached translation has, or the epoch has wrapped (tag_flush). */
 bool virt_tag(struct cpu *cpu, struct vcpu *v);
 /* The event hardware was delivering when it exited, as what `pending` reports. */

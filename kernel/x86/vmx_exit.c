@@ -151,10 +151,12 @@ static bool is_exception(u64 reason, u32 type, u32 vector)
 static void nmi_unblocked(u64 reason, u64 qualification)
 {
     const u32 basic = VMX_REASON_BASIC(reason);
-    if (mach_vmread(VMCS_VECTORING_INFO) & VMX_INTR_VALID)
-        return;
     const bool ept = basic == VMX_REASON_EPT_VIOLATION && qualification & EPTQ_NMI_UNBLOCK;
-    if (ept || (basic == VMX_REASON_EXCEPTION && mach_vmread(VMCS_EXIT_INTR_INFO) & VMX_INTR_UNBLOCK))
+    if (likely(!ept && basic != VMX_REASON_EXCEPTION))
+        return;
+    if (!ept && !(mach_vmread(VMCS_EXIT_INTR_INFO) & VMX_INTR_UNBLOCK))
+        return;
+    if (!(mach_vmread(VMCS_VECTORING_INFO) & VMX_INTR_VALID))
         mach_vmwrite(VMCS_GUEST_INTERRUPTIBILITY, mach_vmread(VMCS_GUEST_INTERRUPTIBILITY) | VMX_BLOCK_NMI);
 }
 

@@ -11,8 +11,6 @@ struct row {
 };
 #define ROW(field, member) { VMCS_##field, offset_of(struct vcpu_state, member), sizeof(((struct vcpu_state *)0)->member) }
 
-static const struct row row_rip[] = { ROW(GUEST_RIP, rip), ROW(GUEST_RFLAGS, rflags) };
-static const struct row row_rsp[] = { ROW(GUEST_RSP, gpr[RSP]) };
 static const struct row row_table[] = { ROW(GUEST_GDTR_BASE, gdtr.base), ROW(GUEST_GDTR_LIMIT, gdtr.limit), ROW(GUEST_IDTR_BASE, idtr.base),
                                         ROW(GUEST_IDTR_LIMIT, idtr.limit) };
 static const struct row row_cr[] = { ROW(GUEST_CR3, cr3) };
@@ -25,14 +23,19 @@ static const struct row row_pdpte[] = { ROW(GUEST_PDPTE0, pdpte[0]), ROW(GUEST_P
                                         ROW(GUEST_PDPTE3, pdpte[3]) };
 static const struct row row_activity[] = { ROW(GUEST_INTERRUPTIBILITY, interruptibility), ROW(GUEST_PENDING_DEBUG, pending_debug) };
 
+/* By number of the group, so that a transfer costs what it moves. */
 static const struct group {
-    u32 group, count;
+    u32 count;
     const struct row *row;
 } plain_groups[] = {
-#define GROUP(name, rows) { VCPU_GROUP_##name, array_size(rows), rows }
-    GROUP(GPR, row_rsp),   GROUP(RIP, row_rip),           GROUP(TABLE, row_table), GROUP(CR, row_cr),       GROUP(DR, row_dr),
-    GROUP(EFER, row_efer), GROUP(SYSENTER, row_sysenter), GROUP(TSC, row_tsc),     GROUP(PDPTE, row_pdpte), GROUP(ACTIVITY, row_activity),
+#define GROUP(name, rows) [__builtin_ctz(VCPU_GROUP_##name)] = { array_size(rows), rows }
+    GROUP(TABLE, row_table), GROUP(CR, row_cr), GROUP(DR, row_dr),
+    GROUP(EFER, row_efer), GROUP(SYSENTER, row_sysenter), GROUP(TSC, row_tsc), GROUP(PDPTE, row_pdpte),
+    GROUP(ACTIVITY, row_activity),
 };
+#define PLAIN_GROUPS                                                            \
+    (VCPU_GROUP_TABLE | VCPU_GROUP_CR | VCPU_GROUP_DR | VCPU_GROUP_EFER | \
+     VCPU_GROUP_SYSENTER | VCPU_GROUP_TSC | VCPU_GROUP_PDPTE | VCPU_GROUP_ACTIVITY)
 
 static void rows_load(const struct group *g, const struct vcpu_state *s)
 {
@@ -102,14 +105,43 @@ static void efer_load(const struct vcpu_state *s)
     mach_vmwrite(VMCS_ENTRY_CTRL, entry | (s->efer & EFER_LMA ? VMX_ENTRY_IA32E : 0));
 }
 
+/* What nearly every run moves, without tables. */
+#define HOT_GROUPS (VCPU_GROUP_GPR | VCPU_GROUP_RIP)
+
+static inline void hot_load(struct vcpu *v, const struct vcpu_state *s, u32 groups)
+{
+    if (groups & VCPU_GROUP_GPR) {
+        mach_copy(v->resume.gpr, s->gpr, sizeof(s->gpr));
+        mach_vmwrite(VMCS_GUEST_RSP, s->gpr[RSP]);
+    }
+    if (groups & VCPU_GROUP_RIP) {
+        mach_vmwrite(VMCS_GUEST_RIP, s->rip);
+        mach_vmwrite(VMCS_GUEST_RFLAGS, s->rflags);
+    }
+}
+
+static inline void hot_store(const struct vcpu *v, struct vcpu_state *s, u32 groups)
+{
+    if (groups & VCPU_GROUP_GPR) {
+        mach_copy(s->gpr, v->resume.gpr, sizeof(s->gpr));
+        s->gpr[RSP] = mach_vmread(VMCS_GUEST_RSP);
+    }
+    if (groups & VCPU_GROUP_RIP) {
+        s->rip = mach_vmread(VMCS_GUEST_RIP);
+        s->rflags = mach_vmread(VMCS_GUEST_RFLAGS);
+    }
+}
+
 void vmx_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups)
 {
     vmx_current(cpu, v);
+    hot_load(v, s, groups);
+    groups &= ~HOT_GROUPS;
+    if (likely(!groups))
+        return;
     virt_load(v, s, groups);
-    for (u32 i = 0; i < array_size(plain_groups); i++) {
-        if (groups & plain_groups[i].group)
-            rows_load(&plain_groups[i], s);
-    }
+    for (u32 left = groups & PLAIN_GROUPS; left; left &= left - 1)
+        rows_load(&plain_groups[__builtin_ctz(left)], s);
     if (groups & VCPU_GROUP_SEG)
         seg_load(s);
     if (groups & VCPU_GROUP_CR)
@@ -125,11 +157,13 @@ void vmx_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 g
 void vmx_store(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups)
 {
     vmx_current(cpu, v);
+    hot_store(v, s, groups);
+    groups &= ~HOT_GROUPS;
+    if (likely(!groups))
+        return;
     virt_store(v, s, groups);
-    for (u32 i = 0; i < array_size(plain_groups); i++) {
-        if (groups & plain_groups[i].group)
-            rows_store(&plain_groups[i], s);
-    }
+    for (u32 left = groups & PLAIN_GROUPS; left; left &= left - 1)
+        rows_store(&plain_groups[__builtin_ctz(left)], s);
     if (groups & VCPU_GROUP_SEG)
         seg_store(s);
     if (groups & VCPU_GROUP_CR)

@@ -25,12 +25,13 @@ enum sim_end {
 
 struct sim_config {
     u32 cpus;                        /* 1 .. 64 */
-    u64 ram_bytes;                   /* multiple of 1 MiB, at least 16 MiB */
+    u64 ram_bytes;                   /* multiple of 1 MiB, 16 MiB to 64 GiB; what is above 3 GiB begins at 4 GiB */
     enum sim_vendor vendor;
     bool x2apic;
     const void *bundle;              /* copied into RAM */
     u64 bundle_bytes;
-    struct engine *user, *guest;     /* may be the same; NULL: EVENT_END at once */
+    struct engine *user, *guest;     /* may be the same; NULL: EVENT_END at once, which ends the run (SIM_STOPPED). The caller's: they
+                                        outlive the machine, and so does the chooser */
     struct chooser *chooser;         /* NULL: all zeros */
     bool trace;                      /* mach_trace_wanted */
     void (*console)(void *arg, const char *text, u32 bytes);
@@ -48,9 +49,9 @@ struct sim_result {
 
 struct sim;
 struct sim *sim_create(const struct sim_config *config);   /* NULL: errno says why */
-enum sim_end sim_run(struct sim *s, u64 max_steps);
+enum sim_end sim_run(struct sim *s, u64 max_steps);   /* after SIM_BUDGET and SIM_STOPPED by sim_stop: goes on; else the same end again */
 const struct sim_result *sim_result(const struct sim *s);
-void sim_stop(struct sim *s);
+void sim_stop(struct sim *s);   /* from a callback: sim_run returns SIM_STOPPED at the next step and may be called again */
 void sim_destroy(struct sim *s);
 
 /* For unit tests of kernel code without booting: a machine whose CPU 0 is current and outside any trap; mach_* and atomics work

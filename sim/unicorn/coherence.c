@@ -20,7 +20,7 @@ void coherence_free(struct coherence *k)
     *k = (struct coherence){0};
 }
 
-/* c is about to translate instructions of the frame: nobody else may go on writing to it unseen. */
+/* c is about to translate instructions of the frame: nobody, c included, may go on writing to it unseen. */
 void coherence_execute(struct coherence *k, struct core *c, u64 frame)
 {
     const u16 self = (u16)(1u << c->number);
@@ -28,9 +28,9 @@ void coherence_execute(struct coherence *k, struct core *c, u64 frame)
         return;
     k->executes[frame] |= self;
     for (u32 i = 0; i < CORES_MAX; i++)
-        if (k->core[i] && i != c->number && k->writes[frame] & 1u << i)
+        if (k->core[i] && k->writes[frame] & 1u << i)
             core_flush(k->core[i]);
-    k->writes[frame] &= self;
+    k->writes[frame] = 0;
 }
 
 /* c is about to write to the frame: what others translated from it is void. */

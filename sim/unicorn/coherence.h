@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Instructions that one core has translated and another core overwrites. A core watches only its own stores; here the cores watch each
- * other's: a frame has either cores that execute it or another core that may write it, as a cache line does.
+/* Instructions that a core has translated and that are overwritten. The library watches a core's own stores to pages that are executed, at
+ * a price for each store to any page; here the cores watch each other, and stores to pages that nobody executes are free: a frame
+ * has either cores that execute it or cores that may write it unseen, as a cache line does.
  * Not handled: code written by the kernel itself, which never writes to memory that user level executes. */
 #pragma once
 #include "core.h"

@@ -105,6 +105,7 @@ enum { LIB_ACCESS_LOAD, LIB_ACCESS_STORE, LIB_ACCESS_FETCH };
 /* Functions of the library that its header does not show. */
 struct MemoryRegion;
 void tlb_set_page_with_attrs_x86_64(void *cpu, u64 linear, u64 phys, u32 attributes, int protection, int mmu, u64 bytes);
+void tlb_set_dirty_x86_64(void *cpu, u64 linear);   /* stores to the page need no look at what was translated from it */
 void tlb_flush_x86_64(void *cpu);
 void tlb_flush_page_x86_64(void *cpu, u64 linear);
 void tb_invalidate_phys_range_x86_64(uc_engine *uc, u64 start, u64 end);

@@ -21,9 +21,13 @@ static enum core_answer translate(void *arg, u64 linear, u32 access, enum core_m
     *page = (struct core_page){.frame = linear >> PAGE_BITS, .rights = RIGHT_MEMORY, .vector = 14, .error = access == RIGHT_W ? 2 : 0};
     return linear < OUTER ? CORE_OK : CORE_FAULT;
 }
+
+/* RAX says that this was called: with 1 in R8 the instruction counts as executed. */
 static bool execute(void *arg, u32 code)
 {
-    return false;
+    struct core *c = arg;
+    c->env->gpr[RAX] = code;
+    return c->env->gpr[R8];
 }
 static const struct core_client client = {translate, execute};
 
@@ -90,6 +94,10 @@ static const struct probe {
         {"CLTS", LONG_KERNEL, 3, 1, {0x90, 0x0f, 0x06}, STOP_INTERCEPT, INTERCEPT_CR_WRITE},
         {"INVLPG", LONG_KERNEL, 4, 1, {0x90, 0x0f, 0x01, 0x3b}, STOP_INVLPG, 0},
         {"IN", LONG_KERNEL, 3, 1, {0x90, 0xe4, 0x60}, STOP_IO, 0x60},
+        {"16-bit IN", LONG_KERNEL, 4, 1, {0x90, 0x66, 0xe5, 0x60}, STOP_IO, 0x60},
+        {"32-bit IN", LONG_KERNEL, 3, 1, {0x90, 0xe5, 0x60}, STOP_IO, 0x60},
+        {"16-bit OUT", LONG_KERNEL, 4, 1, {0x90, 0x66, 0xe7, 0x60}, STOP_IO, 0x60},
+        {"32-bit OUT", LONG_KERNEL, 3, 1, {0x90, 0xe7, 0x60}, STOP_IO, 0x60},
         {"REP INSB", LONG_KERNEL, 7, 5, {0xb9, 3, 0, 0, 0, 0xf3, 0x6c}, STOP_IO, 0},
         {"OUT", REAL, 3, 1, {0x90, 0xe6, 0x80}, STOP_IO, 0x80},
         {"SYSCALL", LONG_USER, 3, 1, {0x90, 0x0f, 0x05}, STOP_SYSCALL, 0},
@@ -123,6 +131,23 @@ static const char *check_probes(struct core *c)
             return "the address of a page fault";
     }
     return c->env->seg[VCPU_SEG_DS].selector == 0x10 ? NULL : "segments survive a run";
+}
+
+/* RDTSC and RDTSCP that the client executes; LMSW, let through once, which shows its operand. */
+static const char *check_execution(struct core *c)
+{
+    static const u8 rdtsc[] = {0x41, 0xb0, 1, 0x0f, 0x31, 0xf4}, rdtscp[] = {0x41, 0xb0, 1, 0x0f, 0x01, 0xf9, 0xf4};   /* mov r8b, 1; ... */
+    static const u8 lmsw[] = {0x66, 0xb8, 0x31, 0, 0x0f, 0x01, 0xf0};                                                   /* mov ax, 0x31; lmsw ax */
+    start(c, LONG_KERNEL, rdtsc, sizeof(rdtsc), 0);
+    if (c->stop.code != INTERCEPT_HLT || c->env->gpr[RAX] != INTERCEPT_RDTSC)
+        return "RDTSC that executes";
+    c->msrs->tsc_aux = 77;
+    start(c, LONG_KERNEL, rdtscp, sizeof(rdtscp), 0);
+    if (c->stop.code != INTERCEPT_HLT || c->env->gpr[RAX] != INTERCEPT_RDTSC || c->env->gpr[RCX] != 77)
+        return "RDTSCP that executes";
+    c->pass = INTERCEPT_CR_WRITE + 1;
+    start(c, LONG_KERNEL, lmsw, sizeof(lmsw), 0);
+    return c->stop.kind == STOP_LMSW && (c->stop.address & 0xffff) == 0x31 && c->env->rip == CODE + 4 ? NULL : "the operand of LMSW";
 }
 
 static const char *check_counting(struct core *c)
@@ -200,7 +225,7 @@ static const char *check_delivery(struct core *c)
 const char *core_selftest(struct core *c)
 {
     const char *why = NULL;
-    const char *(*const step[])(struct core *) = {check_probes, check_counting, check_writes, check_shadow, check_delivery};
+    const char *(*const step[])(struct core *) = {check_probes, check_execution, check_counting, check_writes, check_shadow, check_delivery};
     c->client = &client;
     c->arg = c;
     for (u32 i = 0; i < array_size(step) && !why; i++)

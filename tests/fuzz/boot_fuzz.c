@@ -25,7 +25,7 @@ static void check_accepted(const struct boot_info *b)
 int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
 {
     static struct sim *s;
-    static const u32 magic[] = { BOOT_MAGIC_MULTIBOOT1, BOOT_MAGIC_MULTIBOOT2, BOOT_MAGIC_PVH };
+    static const u32 magic[] = { BOOT_MAGIC_MULTIBOOT2, BOOT_MAGIC_PVH };
     if (!s)
         s = sim_unit(1, RAM_BYTES, SIM_NONE);
     if (!s || !bytes || bytes > BLOB_MAX)
@@ -34,11 +34,11 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
     memcpy(mach_phys_to_virt(BLOB), data + 1, bytes - 1);
     struct boot_info info;
     memset(&info, 0, sizeof(info));
-    if (data[0] % 4 == 3) {
+    if (data[0] % 3 == 2) {
         info.rsdp = BLOB;
         if (!acpi_parse(&info))
             check_accepted(&info);
-    } else if (!boot_parse(magic[data[0] % 4], BLOB, &info)) {
+    } else if (!boot_parse(magic[data[0] % 3], BLOB, &info)) {
         check_accepted(&info);
     }
     return 0;

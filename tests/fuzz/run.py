@@ -16,12 +16,6 @@ from tap import Tap  # noqa: E402
 BLOB = 0x100000   # where boot_fuzz.c puts its input
 
 
-def multiboot1() -> bytes:
-    """Flags MODS and MMAP, one module, one range (Multiboot 0.6.96, 3.3)."""
-    info = struct.pack("<IIIIIII4IIIII", 0x48, 0, 0, 0, 0, 1, BLOB + 128, 0, 0, 0, 0, 24, BLOB + 160, 0, 0)
-    return info.ljust(128, b"\0") + struct.pack("<IIII16x", 0x200000, 0x210000, 0, 0) + struct.pack("<IQQI", 20, 0x100000, 0xF00000, 1)
-
-
 def multiboot2() -> bytes:
     """Module, memory map, old RSDP, end (Multiboot 2.0, 3.6)."""
     module = struct.pack("<IIII8s", 3, 24, 0x200000, 0x210000, b"bundle\0\0")
@@ -59,7 +53,7 @@ def seeds(target: str, folder: Path) -> None:
     """Good inputs of a target into folder."""
     good: dict[str, bytes] = {}
     if target == "boot_fuzz":
-        good = {"multiboot1": b"\0" + multiboot1(), "multiboot2": b"\1" + multiboot2(), "pvh": b"\2" + pvh(), "acpi": b"\3" + acpi()}
+        good = {"multiboot2": b"\0" + multiboot2(), "pvh": b"\1" + pvh(), "acpi": b"\2" + acpi()}
     elif target == "elf_fuzz":
         good = {"hello": (ROOT / "build/user/hello.elf").read_bytes()[:16384]}
     for name, data in good.items():

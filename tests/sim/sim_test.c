@@ -44,11 +44,26 @@ static void refuses_senseless_configurations(void **state)
         { .cpus = 65, .ram_bytes = MICRO_RAM },
         { .cpus = 1, .ram_bytes = 15ul << 20 },
         { .cpus = 1, .ram_bytes = MICRO_RAM + 4096 },
-        { .cpus = 1, .ram_bytes = 4ul << 30 },
+        { .cpus = 1, .ram_bytes = 65ul << 30 },
         { .cpus = 1, .ram_bytes = MICRO_RAM, .bundle_bytes = 5 },
     };
     for (u32 i = 0; i < array_size(bad); i++)
         assert_null(sim_create(&bad[i]));
+}
+
+static void ram_has_a_hole_below_4_gib(void **state)
+{
+    struct sim *s = sim_unit(1, 4ul << 30, SIM_NONE);
+    assert_int_equal(mach_direct_end(), 5ul << 30);
+    assert_non_null(sim_phys(s, (3ul << 30) - 8, 8));
+    assert_null(sim_phys(s, (3ul << 30) - 8, 9));
+    assert_null(sim_phys(s, SIM_APIC_BASE, 4));
+    assert_null(sim_phys(s, (4ul << 30) - 1, 1));
+    assert_non_null(sim_phys(s, 4ul << 30, 8));
+    assert_non_null(sim_phys(s, (5ul << 30) - 8, 8));
+    assert_null(sim_phys(s, (5ul << 30) - 8, 9));
+    assert_int_equal(mach_dev_read32(SIM_APIC_BASE + APIC_LVT_TIMER), APIC_LVT_MASKED);
+    sim_destroy(s);
 }
 
 static u8 sum(const u8 *p, u32 bytes)
@@ -282,7 +297,7 @@ static void machines_side_by_side_do_not_mix(void **state)
     }
 }
 
-TEST_GROUP(sim, cmocka_unit_test(boots_with_multiboot2), cmocka_unit_test(refuses_senseless_configurations),
+TEST_GROUP(sim, cmocka_unit_test(boots_with_multiboot2), cmocka_unit_test(refuses_senseless_configurations), cmocka_unit_test(ram_has_a_hole_below_4_gib),
            cmocka_unit_test(acpi_tables_add_up), cmocka_unit_test(ends_with_the_right_verdict), cmocka_unit_test(budget_pauses_and_goes_on),
            cmocka_unit_test(stops_when_asked), cmocka_unit_test(spinning_ends_under_all_zeros), cmocka_unit_test(same_seed_same_hash),
            cmocka_unit_test(a_recorded_run_plays_back), cmocka_unit_test(machines_side_by_side_do_not_mix));

@@ -2,6 +2,7 @@
 /* See virt_fixture.h. */
 #include <stdlib.h>
 #include <string.h>
+#include "unit.h"
 #include "virt_fixture.h"
 
 #define PIN   (0x16u | VMX_PIN_INTR | VMX_PIN_NMI | VMX_PIN_VIRTUAL_NMI)
@@ -287,4 +288,28 @@ u32 world_reason(const struct world *w)
 {
     const struct vmcb *b = sim_phys(w->s, AT_VMCB, PAGE_SIZE);
     return (u32)(w->s->config.vendor == SIM_VMX ? world_field(w, VMCS_EXIT_REASON) : b->exit_code);
+}
+
+void world_gpr(struct world *w, u32 n, u64 value)
+{
+    w->resume.gpr[n] = value;
+    if (n == RAX && w->s->config.vendor == SIM_SVM)
+        world_vmcb(w)->rax = value;
+}
+
+u64 world_rip(const struct world *w)
+{
+    const struct vmcb *b = sim_phys(w->s, AT_VMCB, PAGE_SIZE);
+    return w->s->config.vendor == SIM_VMX ? world_field(w, VMCS_GUEST_RIP) : b->rip;
+}
+
+const struct sim_guest *world_pass(struct world *w, const struct engine_event *e)
+{
+    const bool vmx = w->s->config.vendor == SIM_VMX;
+    world_script(w, 2, (struct script_step[]){ { .event = *e }, { .event = { .kind = EVENT_CPUID } } });
+    world_enter(w);
+    if (w->finding)
+        fail_msg("%s", w->finding);
+    assert_int_equal(world_reason(w), vmx ? (u32)VMX_REASON_CPUID : (u32)SVM_EXIT_CPUID);
+    return vmx ? &vmx_of(w->cpu)->guest : &svm_of(w->cpu)->guest;
 }

@@ -53,4 +53,12 @@ void world_event(struct world *w, const struct engine_event *e); /* a script of 
 void world_enter(struct world *w);
 u64 world_field(const struct world *w, u32 field);
 void world_set(struct world *w, u32 field, u64 value);
+void world_gpr(struct world *w, u32 n, u64 value);               /* of the guest at the next entry */
+u64 world_rip(const struct world *w);
+/* Run the event, which must pass, then a CPUID that exits; the guest as it was then. */
+const struct sim_guest *world_pass(struct world *w, const struct engine_event *e);
+/* A block that runs once per vendor. */
+#define BOTH(w)                                                                                                        \
+    for (enum sim_vendor vendor = SIM_VMX; vendor <= SIM_SVM; vendor++)                                                \
+        for (struct world *w = world_create(vendor); w; world_destroy(w), w = NULL)
 u32 world_reason(const struct world *w);                         /* exit reason or code, low 32 bits */

@@ -114,6 +114,25 @@ static void round_trip_svm(void **state)
     world_destroy(w);
 }
 
+/* Segments without P are unusable, but CS and TR have no such state; only system bases and those of FS and GS are 64 bits wide. */
+static void svm_segments(void **state)
+{
+    struct world *w = world_create(SIM_SVM);
+    struct vmcb *b = world_vmcb(w);
+    struct vmcb_seg *const segs[] = { &b->es, &b->cs, &b->ss, &b->ds, &b->fs, &b->gs, &b->ldtr, &b->tr };
+    for (u32 n = 0; n < VCPU_SEG_COUNT; n++)
+        *segs[n] = (struct vmcb_seg){ .attributes = n == VCPU_SEG_CS ? 0xa1b : 0x13, .base = 0x7f0000001000 };
+    world_event(w, &cpuid);
+    world_enter(w);
+    for (u32 n = 0; n < VCPU_SEG_COUNT; n++) {
+        const bool wide = n >= VCPU_SEG_FS;
+        assert_int_equal(w->seen.seg[n].base, wide ? 0x7f0000001000 : 0x1000);
+        assert_int_equal(!!(w->seen.seg[n].attributes & VCPU_SEG_UNUSABLE), n != VCPU_SEG_CS && n != VCPU_SEG_TR);
+    }
+    assert_int_equal(w->seen.seg[VCPU_SEG_CS].attributes, 0xa01b);
+    world_destroy(w);
+}
+
 /* CPL is a field of its own: engines see it as SS.DPL. */
 static void cpl(void **state)
 {
@@ -257,6 +276,66 @@ static void clean_bits(void **state)
     world_destroy(w);
 }
 
+/* What the silicon reads must not be freed memory. */
+static void freed(void **state)
+{
+    static const u32 pages[2][4] = { { AT_VMCS, AT_NESTED, AT_MSR_MAP, AT_IO_MAP }, { AT_VMCB, AT_NESTED, AT_MSR_MAP, AT_SAVE } };
+    for (enum sim_vendor vendor = SIM_VMX; vendor <= SIM_SVM; vendor++) {
+        struct world *w = world_create(vendor);
+        if (vendor == SIM_VMX)
+            world_set(w, VMCS_PROC_CTRL, world_field(w, VMCS_PROC_CTRL) | VMX_PROC_IO_BITMAPS);
+        for (u32 i = 0; i < 4; i++) {
+            void *const page = sim_phys(w->s, pages[vendor - 1][i], PAGE_SIZE);
+            mach_mem_state(page, PAGE_SIZE, MEM_FREE);
+            world_event(w, &cpuid);
+            world_enter(w);
+            mach_mem_state(page, PAGE_SIZE, MEM_LIVE);
+            assert_non_null(w->finding);
+            assert_non_null(strstr(w->finding, "freed"));
+            world_event(w, &cpuid);
+            world_enter(w);
+            assert_null(w->finding);
+        }
+        world_destroy(w);
+    }
+}
+
+/* One VMCB, one CPU. */
+static void vmcb_twice(void **state)
+{
+    struct world *w = world_create(SIM_SVM);
+    struct svm_cpu *other = svm_of(&w->s->cpu[1]);
+    other->vmcb_phys = AT_VMCB;
+    world_event(w, &cpuid);
+    world_enter(w);
+    assert_null(w->finding);
+    other->running = true;
+    world_event(w, &cpuid);
+    world_enter(w);
+    assert_non_null(w->finding);
+    assert_non_null(strstr(w->finding, "at once"));
+    world_destroy(w);
+}
+
+/* Pending debug exceptions are delivered first; an injected event takes their place. */
+static void pending_debug(void **state)
+{
+    struct world *w = world_create(SIM_VMX);
+    w->cpu->dr[6] = DR6_INIT;
+    world_set(w, VMCS_GUEST_PENDING_DEBUG, bit(14) | 2);
+    world_event(w, &cpuid);
+    world_enter(w);
+    assert_int_equal(w->delivered, VCPU_EVENT_EXCEPTION(VECTOR_DB));
+    assert_int_equal(w->cpu->dr[6], DR6_INIT | bit(14) | 2);
+    assert_int_equal(world_field(w, VMCS_GUEST_PENDING_DEBUG), 0);
+    world_set(w, VMCS_GUEST_PENDING_DEBUG, bit(14));
+    world_set(w, VMCS_ENTRY_INTR_INFO, VCPU_EVENT_NMI);
+    world_event(w, &cpuid);
+    world_enter(w);
+    assert_int_equal(w->delivered, VCPU_EVENT_NMI);
+    world_destroy(w);
+}
+
 static void svm_msrs(void **state)
 {
     struct world *w = world_create(SIM_SVM);
@@ -273,9 +352,17 @@ static void svm_msrs(void **state)
     assert_int_equal(sim_svm.msr_read(w->cpu, MSR_VM_HSAVE_PA, &value), MSR_DONE);
     assert_int_equal(value, AT_SAVE);
     assert_int_equal(sim_svm.msr_read(w->cpu, MSR_STAR, &value), MSR_NOT_MINE);
+    r = (struct mach_cpuid){ 0 };
+    sim_svm.cpuid(w->cpu, 0x80000000u, 0, &r);
+    assert_int_equal(r.eax, CPUID_SVM);
+    sim_svm.cpuid(w->cpu, 0x80000001u, 0, &r);
+    assert_int_equal(r.ecx, CPUID_81_ECX_SVM);
+    sim_svm.cpu_reset(w->cpu);
+    assert_int_equal(svm_of(w->cpu)->host_save, 0);
     world_destroy(w);
 }
 
-TEST_GROUP(sim_virt_state, cmocka_unit_test(round_trip_vmx), cmocka_unit_test(round_trip_svm), cmocka_unit_test(cpl),
+TEST_GROUP(sim_virt_state, cmocka_unit_test(round_trip_vmx), cmocka_unit_test(round_trip_svm), cmocka_unit_test(svm_segments), cmocka_unit_test(cpl),
            cmocka_unit_test(host_state), cmocka_unit_test(landing), cmocka_unit_test(msr_lists), cmocka_unit_test(flushes),
-           cmocka_unit_test(clean_bits), cmocka_unit_test(svm_msrs));
+           cmocka_unit_test(clean_bits), cmocka_unit_test(freed), cmocka_unit_test(vmcb_twice), cmocka_unit_test(pending_debug),
+           cmocka_unit_test(svm_msrs));

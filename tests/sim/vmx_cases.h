@@ -21,8 +21,10 @@ struct check_case {
     struct check_op need[OPS_MAX], broken[OPS_MAX];
     u32 qualification;
 };
-extern const struct check_case vmx_cases_controls[], vmx_cases_host[], vmx_cases_guest[], vmx_cases_segments[], vmx_cases_state[];
-extern const size_t vmx_cases_controls_count, vmx_cases_host_count, vmx_cases_guest_count, vmx_cases_segments_count, vmx_cases_state_count;
+extern const struct check_case vmx_cases_controls[], vmx_cases_host[], vmx_cases_guest[], vmx_cases_segments[], vmx_cases_state[],
+        vmx_cases_good[];
+extern const size_t vmx_cases_controls_count, vmx_cases_host_count, vmx_cases_guest_count, vmx_cases_segments_count, vmx_cases_state_count,
+        vmx_cases_good_count;
 #define CASES_END(name) const size_t name##_count = array_size(name)
 #define BAD_ADDRESS bit(50)   /* not canonical, and above MAXPHYADDR */
 #define INTERRUPT(v) (VMX_INTR_VALID | (v))

@@ -40,15 +40,20 @@ static void prepare(struct world *w, const struct check_case *c)
 }
 
 /* Both directions of one case; true: as expected. */
-static bool good_enters(struct world *w, const struct check_case *c)
+static bool enters(struct world *w, const struct check_case *c)
 {
-    prepare(w, c);
     world_enter(w);
     if (sim_virt_last_check(w->cpu))
         return false;
     if (c->profile != HASWELL)
         return w->finding && strstr(w->finding, "runs no guests");
     return !w->finding && w->trap == TRAP(TRAP_GUEST_EXIT, 0) && world_reason(w) == VMX_REASON_CPUID;
+}
+
+static bool good_enters(struct world *w, const struct check_case *c)
+{
+    prepare(w, c);
+    return enters(w, c);
 }
 
 static bool refused_as_told(struct world *w, const struct check_case *c)
@@ -113,6 +118,24 @@ static void segments(void **state)
 static void non_register(void **state)
 {
     run_cases(vmx_cases_state, vmx_cases_state_count);
+}
+
+static void not_too_strict(void **state)
+{
+    struct world *w = world_create(SIM_VMX);
+    u32 wrong = 0;
+    for (size_t i = 0; i < vmx_cases_good_count; i++) {
+        const struct check_case *c = &vmx_cases_good[i];
+        prepare(w, c);
+        apply(w, c->broken);
+        if (enters(w, c))
+            continue;
+        const u32 id = sim_virt_last_check(w->cpu);
+        print_error("good state %zu: check %c%02u, %s\n", i, id ? id >> 8 : '-', id & 0xff, w->finding ? w->finding : "no finding");
+        wrong++;
+    }
+    world_destroy(w);
+    assert_int_equal(wrong, 0);
 }
 
 /* P: the instruction itself. */
@@ -250,4 +273,5 @@ static void score(void **state)
 }
 
 TEST_GROUP(sim_vmx_check, cmocka_unit_test(controls), cmocka_unit_test(host), cmocka_unit_test(guest), cmocka_unit_test(segments),
-           cmocka_unit_test(non_register), cmocka_unit_test(instruction), cmocka_unit_test(score));
+           cmocka_unit_test(non_register), cmocka_unit_test(not_too_strict),
+           cmocka_unit_test(instruction), cmocka_unit_test(score));

@@ -197,6 +197,47 @@ static void slots(void **state)
     }
 }
 
+/* The region is the processor's while the VMCS is active, and no region may lie in freed memory. */
+static void regions(void **state)
+{
+    struct world *w = world_create(SIM_VMX);
+    struct call clear = { .cpu = w->cpu, .insn = VMCLEAR, .a = AT_VMCS }, load = { .cpu = w->cpu, .insn = VMPTRLD, .a = AT_VMCS };
+    u64 *const word = sim_phys(w->s, AT_VMCS + 0x800, 8);
+    assert_null(sim_unit_expect_panic(w->s, do_call, &clear));
+    *word = 5;   /* nobody's: allowed */
+    assert_null(sim_unit_expect_panic(w->s, do_call, &load));
+    assert_null(sim_unit_expect_panic(w->s, do_call, &load));
+    *word = 6;
+    const char *message = sim_unit_expect_panic(w->s, do_call, &clear);
+    assert_non_null(message);
+    assert_non_null(strstr(message, "written by software"));
+    *word = 5;
+    assert_null(sim_unit_expect_panic(w->s, do_call, &clear));
+    mach_mem_state(sim_phys(w->s, AT_VMCS, PAGE_SIZE), PAGE_SIZE, MEM_FREE);
+    message = sim_unit_expect_panic(w->s, do_call, &load);
+    assert_non_null(message);
+    assert_non_null(strstr(message, "freed"));
+    mach_mem_state(sim_phys(w->s, AT_VMCS, PAGE_SIZE), PAGE_SIZE, MEM_LIVE);
+    world_destroy(w);
+}
+
+static void reset(void **state)
+{
+    struct world *w = world_create(SIM_VMX);
+    struct mach_cpuid r = { 0 };
+    assert_true(sim_vmx.vmclear(w->cpu, AT_VMCS));
+    sim_vmx.vmxoff(w->cpu);   /* nothing is active: allowed */
+    assert_false(vmx_of(w->cpu)->on);
+    assert_true(sim_vmx.vmxon(w->cpu, AT_VMXON));
+    sim_vmx.cpu_reset(w->cpu);
+    assert_false(vmx_of(w->cpu)->on);
+    sim_vmx.cpuid(w->cpu, 1, 0, &r);
+    assert_int_equal(r.ecx, CPUID_1_ECX_VMX);
+    sim_vmx.cpuid(w->cpu, 7, 0, &r);
+    assert_int_equal(r.ebx, 0);
+    world_destroy(w);
+}
+
 static void msrs(void **state)
 {
     struct world *w = world_create(SIM_VMX);
@@ -219,4 +260,5 @@ static void msrs(void **state)
 }
 
 TEST_GROUP(sim_vmx, cmocka_unit_test(errors), cmocka_unit_test(fail_invalid), cmocka_unit_test(findings), cmocka_unit_test(two_cpus),
-           cmocka_unit_test(launch_state), cmocka_unit_test(widths), cmocka_unit_test(slots), cmocka_unit_test(msrs));
+           cmocka_unit_test(launch_state), cmocka_unit_test(widths), cmocka_unit_test(slots),
+           cmocka_unit_test(regions), cmocka_unit_test(reset), cmocka_unit_test(msrs));

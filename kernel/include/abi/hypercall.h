@@ -83,7 +83,10 @@ enum space_type {
 
 /* delegate: order_type = count << 16 | rights << 8 | source type << 4 | target type; base, target, count in units of the
  * types (selectors or page numbers). Types must agree, but MEMORY -> GUEST is allowed. Fails with nothing changed.
- * revoke:   count_type = count << 4 | type; flags: REVOKE_SELF removes the PD's own right too. */
+ * revoke:   count_type = count << 4 | type; flags: REVOKE_SELF removes the PD's own right too.
+ * lookup:   base is the unit asked for, rights those held there (permissions of a capability), 0: none.
+ * The last capability of a PD: its object space is emptied, what its threads created goes, too, wherever it was passed on to; its memory stays
+ * until the last EC in it is gone. */
 #define DELEGATE(count, rights, from_type, to_type) ((u64)(count) << 16 | (u64)(rights) << 8 | (u64)(from_type) << 4 | (u64)(to_type))
 #define REVOKE(count, type)                         ((u64)(count) << 4 | (u64)(type))
 #define REVOKE_SELF                                 0x1u

@@ -195,7 +195,7 @@ static void a_stale_translation_is_no_fault(void **state)
 static void faults_that_are_none_of_the_tables(void **state)
 {
     struct scene *s = *state;
-    static const u64 errors[] = { 4, 0xd, 0x25, 0x8007 };   /* not present, reserved bit, protection key, SGX */
+    static const u64 errors[] = { 4, 3, 0xd, 0x25, 0x8007 };   /* not present, not by user mode, reserved bit, protection key, SGX */
     for (u32 i = 0; i < array_size(errors); i++) {
         fixture_cpu(s->f, 0);
         mach_cr2_write(FIXTURE_MEMORY);

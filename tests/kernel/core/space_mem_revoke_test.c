@@ -117,6 +117,31 @@ static void a_revoke_that_gets_no_memory_takes_nothing(void **state)
     }
 }
 
+/* With self the own range is cut too, and that before anything is taken from others. */
+static void a_revoke_of_oneself_that_gets_no_memory_takes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(delegate(f, ROOT, R0, A, 0x101, 20, RW), OK);
+    assert_int_equal(delegate(f, A, 0x105, B, 0x205, 3, RW), OK);
+    for (u64 nth = 1; nth <= 2; nth++) {
+        sim_unit_fail(f->w->sim, 1);
+        assert_int_equal(revoke(f, A, 0x105, 3, true), STATUS_MEMORY);
+        sim_unit_fail(f->w->sim, 0);
+        expect(f, A, 0x100, 22, 0x101, 0x115, F0);
+        expect(f, B, 0x204, 5, 0x205, 0x208, F0 + 4);
+        if (nth == 1) {
+            sim_unit_fail(f->w->sim, 2);   /* the upper cut is made now, the lower one is not */
+            assert_int_equal(revoke(f, A, 0x105, 3, true), STATUS_MEMORY);
+            sim_unit_fail(f->w->sim, 0);
+            expect(f, B, 0x204, 5, 0x205, 0x208, F0 + 4);
+        }
+    }
+    assert_int_equal(revoke(f, A, 0x105, 3, true), OK);
+    expect(f, A, 0x100, 8, 0x101, 0x105, F0);
+    expect(f, A, 0x108, 16, 0x108, 0x115, F0 + 7);
+    expect(f, B, 0x204, 5, 0, 0, 0);
+}
+
 static void a_revoke_at_the_edges_of_a_delegation_needs_no_memory(void **state)
 {
     struct fixture *f = *state;
@@ -311,6 +336,7 @@ static void a_delegation_over_a_fresh_edge_is_cut(void **state)
 TEST_GROUP(space_mem_revoke, T(revoke_takes_all_generations), T(revoke_of_part_is_exact_for_every_descendant),
            T(both_halves_keep_their_families), T(siblings_with_the_same_frames_are_apart),
            T(revoke_from_one_child_leaves_the_other), T(a_revoke_that_gets_no_memory_takes_nothing),
+           T(a_revoke_of_oneself_that_gets_no_memory_takes_nothing),
            T(a_revoke_at_the_edges_of_a_delegation_needs_no_memory), T(a_preempted_revoke_makes_progress),
            T(a_preempted_clear_goes_on), T(a_flush_is_asked_of_those_who_may_translate), T(one_flush_serves_all_spaces_of_a_step),
            T(no_flush_where_nothing_can_be_cached), T(tables_are_freed_after_the_flush),

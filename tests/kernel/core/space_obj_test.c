@@ -315,6 +315,17 @@ static void what_was_derived_from_a_dead_space_lives_under_its_parents(void **st
     assert_int_equal(held(f, 2) + held(f, 3), 0);
 }
 
+static void originals_of_a_dead_space_go_with_what_was_derived(void **state)
+{
+    struct fixture *f = *state;
+    family(f);
+    assert_int_equal(space_obj_clear(f->w->cpu, &f->s[0]), OK);
+    for (u32 i = 0; i < SPACES; i++)
+        assert_int_equal(held(f, i), 0);
+    world_settle(f->w);
+    assert_int_equal(f->w->kern->quota.used.v, 0);   /* nobody names the objects any more */
+}
+
 static void clear_is_bounded(void **state)
 {
     struct fixture *f = *state;
@@ -377,5 +388,6 @@ TEST_GROUP(space_obj, T(lookup_gives_every_status), T(peek_tells_type_and_permis
            T(reserve_makes_insert_safe), T(delegate_copies_and_cuts), T(a_delegate_that_fails_its_checks_changes_nothing),
            T(a_delegate_that_gets_no_leaf_changes_nothing), T(a_preempted_delegate_goes_on),
            T(revoke_takes_what_was_derived_and_nothing_else), T(revoke_self_takes_the_slot_too), T(a_preempted_revoke_makes_progress),
-           T(a_chain_of_any_length_is_revoked), T(what_was_derived_from_a_dead_space_lives_under_its_parents), T(clear_is_bounded),
+           T(a_chain_of_any_length_is_revoked), T(what_was_derived_from_a_dead_space_lives_under_its_parents),
+           T(originals_of_a_dead_space_go_with_what_was_derived), T(clear_is_bounded),
            T(lookup_during_revoke_finds_it_or_not));

@@ -366,6 +366,28 @@ static void loading_a_space_says_so_first_and_leaves_the_old_one(void **state)
     assert_int_equal(mach_cr3_read(), mach_boot_root());
 }
 
+static void announced_hook(void *arg)
+{
+    struct fixture *f = arg;
+    const u64 cr3 = f->w->sim->cpu[0].cr3;
+    f->points++;
+    if (cr3 == 0xe01000)
+        assert_int_equal(f->host.cpus.v, bit(0));
+}
+
+/* A requester that changes a word and then reads `cpus` must find every CPU that may have walked the old word. */
+static void a_cpu_is_announced_whenever_it_may_walk(void **state)
+{
+    struct fixture *f = *state;
+    f->host.ptab.root = 0xe01000;
+    sim_unit_hook(f->w->sim, announced_hook, f);
+    tlb_load(f->w->cpu, &f->host);
+    tlb_load(f->w->cpu, NULL);
+    sim_unit_hook(f->w->sim, NULL, NULL);
+    assert_true(f->points >= 4);
+    assert_int_equal(f->host.cpus.v, 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 TEST_GROUP(tlb, T(nobody_to_ask_is_complete_at_once), T(the_own_cpu_is_flushed_at_once), T(only_cpus_that_may_hold_it_are_asked),
@@ -373,4 +395,4 @@ TEST_GROUP(tlb, T(nobody_to_ask_is_complete_at_once), T(the_own_cpu_is_flushed_a
            T(two_initiators_do_not_wait_for_each_other), T(a_later_generation_does_not_cover_for_an_earlier),
            T(an_acknowledgement_is_never_ahead_of_the_flush), T(wait_of_a_complete_generation_goes_on), T(the_last_acknowledgement_wakes_the_waiter), T(each_waiter_waits_for_its_own_generation),
            T(an_acknowledgement_at_any_moment_is_not_lost), T(handling_nothing_does_nothing),
-           T(loading_a_space_says_so_first_and_leaves_the_old_one));
+           T(loading_a_space_says_so_first_and_leaves_the_old_one), T(a_cpu_is_announced_whenever_it_may_walk));

@@ -1,127 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Do both multiboot structures say what they say, and can a lie in a size, a count or a pointer lead a read out of the structure or out of
+/* Does a multiboot2 structure say what it says, and can a lie in a size, a count or a pointer lead a read out of the structure or out of
  * memory? */
 #include "boot_fixture.h"
 
-enum { MB1_FLAGS = 0, MB1_MODULE_COUNT = 20, MB1_MODULES = 24, MB1_MAP_BYTES = 44, MB1_MAP = 48, MB1_BYTES = 52 };
-
-/* The information, then one module entry, then a map of RAM, reserved, RAM: returns the end. */
-static u64 mb1_build(u64 at)
-{
-    static const u64 map[][3] = { { 0, 0x9f000, 1 }, { 0x9f000, 0x61000, 2 }, { 0x100000, 0xf00000, 1 } };
-    struct boot_writer w = boot_writer(at);
-    const u64 module = at + MB1_BYTES, regions = module + 16;
-    boot_put(&w, bit(3) | bit(6), 4);
-    for (u32 i = 4; i < MB1_MODULE_COUNT; i += 4)
-        boot_put(&w, 0x55555555, 4);
-    boot_put(&w, 1, 4);
-    boot_put(&w, module, 4);
-    for (u32 i = 0; i < 4; i++)
-        boot_put(&w, 0x55555555, 4);
-    boot_put(&w, 3 * 24, 4);
-    boot_put(&w, regions, 4);
-    boot_put(&w, 0x300000, 4);
-    boot_put(&w, 0x380001, 4);
-    boot_put(&w, 0, 8);
-    for (u32 i = 0; i < 3; i++) {
-        boot_put(&w, 20, 4);
-        boot_put(&w, map[i][0], 8);
-        boot_put(&w, map[i][1], 8);
-        boot_put(&w, map[i][2], 4);
-    }
-    return w.next;
-}
-
-static void mb1_set(u64 at, u32 field, u32 value)
+static void put32(u64 at, u32 field, u32 value)
 {
     memcpy(boot_ram(at + field), &value, 4);
 }
-
-static void assert_usual(const struct boot_info *b)
-{
-    assert_int_equal(b->range_count, 2);
-    boot_assert_range(b, 0, 0, 0x9f000);
-    boot_assert_range(b, 1, 0x100000, 0x1000000);
-    assert_int_equal(b->bundle, 0x300000);
-    assert_int_equal(b->bundle_bytes, 0x80001);
-}
-
-static void multiboot1_is_understood(void **state)
-{
-    struct boot_info b;
-    mb1_build(BOOT_AT);
-    assert_null(boot_parse(BOOT_MAGIC_MULTIBOOT1, BOOT_AT, &b));
-    assert_usual(&b);
-    assert_int_equal(b.rsdp, 0);
-    mb1_set(BOOT_AT, MB1_FLAGS, bit(6));
-    assert_null(boot_parse(BOOT_MAGIC_MULTIBOOT1, BOOT_AT, &b));
-    assert_int_equal(b.bundle_bytes, 0);
-}
-
-/* At the very end of RAM nothing behind the structure is there to be read. */
-static void multiboot1_may_end_memory(void **state)
-{
-    struct boot_info b;
-    const u64 bytes = mb1_build(BOOT_AT) - BOOT_AT;
-    mb1_build(BOOT_RAM - bytes);
-    assert_null(boot_parse(BOOT_MAGIC_MULTIBOOT1, BOOT_RAM - bytes, &b));
-    assert_usual(&b);
-    mb1_set(BOOT_RAM - bytes, MB1_MAP_BYTES, 3 * 24 + 1);
-    assert_string_equal(boot_parse(BOOT_MAGIC_MULTIBOOT1, BOOT_RAM - bytes, &b), "multiboot: memory map outside memory");
-    assert_string_equal(boot_parse(BOOT_MAGIC_MULTIBOOT1, BOOT_RAM - MB1_BYTES + 1, &b), "multiboot: information outside memory");
-    assert_string_equal(boot_parse(BOOT_MAGIC_MULTIBOOT1, ~0ul - 8, &b), "multiboot: information outside memory");
-}
-
-static void multiboot1_lies_are_refused(void **state)
-{
-    static const struct {
-        u32 field, value;
-        const char *message;
-    } lies[] = {
-        { MB1_FLAGS, bit(3), "multiboot: no memory map" },
-        { MB1_MAP, 0xfffffff0, "multiboot: memory map outside memory" },
-        { MB1_MAP_BYTES, 0xffffffff, "multiboot: memory map outside memory" },
-        { MB1_MAP_BYTES, 3 * 24 - 1, "multiboot: memory map ends inside an entry" },
-        { MB1_MAP_BYTES, 3 * 24 + 8, "multiboot: memory map ends inside an entry" },
-        { MB1_MAP_BYTES, 0, "boot: no usable memory" },
-        { MB1_BYTES + 16, 19, "multiboot: memory map entry too small" },
-        { MB1_BYTES + 16, 0xffffffff, "boot: no usable memory" },   /* the first entry is all there is, and below: not RAM */
-        { MB1_BYTES + 16, 0xfffffffc, "boot: no usable memory" },
-        { MB1_MODULES, 0xfffffff8, "multiboot: module list outside memory" },
-        { MB1_BYTES, 0x300800, "boot module: not page-aligned" },
-        { MB1_BYTES + 4, 0x300000, "boot module: outside the memory the kernel can address" },
-        { MB1_BYTES + 4, 0x1000001, "boot module: outside the memory the kernel can address" },
-    };
-    struct boot_info b;
-    for (u32 i = 0; i < array_size(lies); i++) {
-        mb1_build(BOOT_AT);
-        if (lies[i].value >= 0xfffffffc && lies[i].field == MB1_BYTES + 16)
-            mb1_set(BOOT_AT, MB1_BYTES + 16 + 20, 2);
-        mb1_set(BOOT_AT, lies[i].field, lies[i].value);
-        assert_string_equal(boot_parse(BOOT_MAGIC_MULTIBOOT1, BOOT_AT, &b), lies[i].message);
-        boot_assert_sane(&b);
-    }
-}
-
-static void multiboot1_map_has_a_bound(void **state)
-{
-    struct boot_info b;
-    mb1_build(BOOT_AT);
-    struct boot_writer w = boot_writer(0x100000);
-    for (u32 i = 0; i <= BOOT_ENTRIES_MAX; i++) {
-        boot_put(&w, 20, 4);
-        boot_put(&w, (u64)i << 20, 8);
-        boot_put(&w, 0x1000, 8);
-        boot_put(&w, 1, 4);
-    }
-    mb1_set(BOOT_AT, MB1_MAP, 0x100000);
-    mb1_set(BOOT_AT, MB1_MAP_BYTES, 24 * BOOT_ENTRIES_MAX);
-    assert_null(boot_parse(BOOT_MAGIC_MULTIBOOT1, BOOT_AT, &b));
-    mb1_set(BOOT_AT, MB1_MAP_BYTES, 24 * (BOOT_ENTRIES_MAX + 1));
-    assert_string_equal(boot_parse(BOOT_MAGIC_MULTIBOOT1, BOOT_AT, &b), "multiboot: memory map too long");
-}
-
-/* ---- Multiboot 2 ---- */
 
 static u64 tag_begin(struct boot_writer *w, u32 type)
 {
@@ -210,11 +95,11 @@ static void multiboot2_takes_the_first_module_and_the_new_rsdp(void **state)
     tag_end(&w, old);
     tag = tag_begin(&w, 0);
     tag_end(&w, tag);
-    mb1_set(BOOT_AT, 0, (u32)(w.next - BOOT_AT));
+    put32(BOOT_AT, 0, (u32)(w.next - BOOT_AT));
     assert_null(mb2_parse(&b));
     assert_int_equal(b.bundle, 0x300000);
     assert_int_equal(b.rsdp, m.rsdp + 8);
-    mb1_set(m.rsdp, 0, 99);
+    put32(m.rsdp, 0, 99);
     assert_null(mb2_parse(&b));
     assert_int_equal(b.rsdp, old + 8);
 }
@@ -225,7 +110,7 @@ static void multiboot2_lies_are_refused(void **state)
     struct mb2 m;
 #define LIE(at, field, value, message)                                                                                 \
     m = mb2_build(BOOT_AT, 24);                                                                                        \
-    mb1_set(at, field, value);                                                                                         \
+    put32(at, field, value);                                                                                         \
     assert_string_equal(mb2_parse(&b), message);                                                                       \
     boot_assert_sane(&b)
     LIE(BOOT_AT, 0, 0xffffffff, "multiboot2: information outside memory");
@@ -252,7 +137,7 @@ static void multiboot2_reads_nothing_behind_its_size(void **state)
         const char *message[2];
         for (u32 i = 0; i < 2; i++) {
             mb2_build(BOOT_AT, 24);
-            mb1_set(BOOT_AT, 0, cut);
+            put32(BOOT_AT, 0, cut);
             if (cut >= 8)
                 memset(boot_ram(BOOT_AT + cut), i ? 0xff : 0, bytes - cut);
             message[i] = mb2_parse(&b[i]);
@@ -274,8 +159,8 @@ static void multiboot2_has_a_bound(void **state)
         tag_end(&w, tag_begin(&w, 99));
     assert_string_equal(mb2_parse(&b), "multiboot2: too many tags");
     const struct mb2 m = mb2_build(BOOT_AT, 24);
-    mb1_set(BOOT_AT, 0, 0x100000);
-    mb1_set(m.map, 4, 16 + 24 * (BOOT_ENTRIES_MAX + 1));
+    put32(BOOT_AT, 0, 0x100000);
+    put32(m.map, 4, 16 + 24 * (BOOT_ENTRIES_MAX + 1));
     assert_string_equal(mb2_parse(&b), "multiboot2: memory map too long");
 }
 
@@ -285,23 +170,18 @@ static void damaged_structures_do_no_harm(void **state)
     u64 seed = 0x6f72726572795f32;
     for (u32 round = 0; round < 20000; round++) {
         struct boot_info b;
-        const bool two = round & 1;
-        const u64 bytes = (two ? mb2_build(BOOT_AT, 24).end : mb1_build(BOOT_AT)) - BOOT_AT, at = BOOT_RAM - bytes;
-        if (two)
-            mb2_build(at, 24);
-        else
-            mb1_build(at);
+        const u64 bytes = mb2_build(BOOT_AT, 24).end - BOOT_AT, at = BOOT_RAM - bytes;
+        mb2_build(at, 24);
         for (u64 n = 1 + boot_garbage(&seed) % 4; n; n--) {
             const u64 field = at + boot_garbage(&seed) % (bytes / 4) * 4, kind = boot_garbage(&seed) % 3, old = *(u32 *)boot_ram(field);
-            mb1_set(field, 0, (u32)(kind == 0 ? boot_garbage(&seed) : kind == 1 ? old + boot_garbage(&seed) % 17 - 8 : 0xffffffff));
+            put32(field, 0, (u32)(kind == 0 ? boot_garbage(&seed) : kind == 1 ? old + boot_garbage(&seed) % 17 - 8 : 0xffffffff));
         }
-        (void)boot_parse(two ? BOOT_MAGIC_MULTIBOOT2 : BOOT_MAGIC_MULTIBOOT1, at, &b);
+        (void)boot_parse(BOOT_MAGIC_MULTIBOOT2, at, &b);
         boot_assert_sane(&b);
     }
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, boot_setup, boot_teardown)
-TEST_GROUP(x86_multiboot, TEST(multiboot1_is_understood), TEST(multiboot1_may_end_memory), TEST(multiboot1_lies_are_refused),
-           TEST(multiboot1_map_has_a_bound), TEST(multiboot2_is_understood), TEST(multiboot2_takes_the_first_module_and_the_new_rsdp),
+TEST_GROUP(x86_multiboot, TEST(multiboot2_is_understood), TEST(multiboot2_takes_the_first_module_and_the_new_rsdp),
            TEST(multiboot2_lies_are_refused), TEST(multiboot2_reads_nothing_behind_its_size), TEST(multiboot2_has_a_bound),
            TEST(damaged_structures_do_no_harm));

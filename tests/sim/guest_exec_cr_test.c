@@ -119,6 +119,11 @@ static void masks(void **state)
     world_gpr(w, RSI, 0x8000);
     g = world_pass(w, &(struct engine_event){ .kind = EVENT_MOV_CR, .cr = { 3, RSI, 1 } });
     assert_int_equal(g->cr3, 0x8000);
+    assert_true(w->flushes > 0);
+    world_gpr(w, RSI, 0x9000);
+    world_event(w, &(struct engine_event){ .kind = EVENT_MOV_CR, .cr = { 3, RSI, 1 } });
+    world_enter(w);
+    assert_int_equal(world_reason(w), VMX_REASON_CR);
     world_destroy(w);
 }
 

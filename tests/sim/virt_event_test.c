@@ -209,6 +209,32 @@ static void plain_svm(void **state)
     world_destroy(w);
 }
 
+/* The linear address of string I/O: segment base but in 64-bit mode, address size, source or destination. */
+static void string_address(void **state)
+{
+    static const struct {
+        u8 base, in, address_size, seg;
+        u64 linear;
+    } rows[] = { { BASE_LONG, 0, 8, VCPU_SEG_FS, 0x70000 + 0x100005606 }, { BASE_LONG, 0, 8, VCPU_SEG_ES, 0x100005606 },
+                 { BASE_LONG, 0, 8, VCPU_SEG_GS, 0x70000 + 0x100005606 }, { BASE_LONG, 1, 4, VCPU_SEG_DS, 0x5607 },
+                 { BASE_PAE, 0, 4, VCPU_SEG_DS, 0x70000 + 0x5606 }, { BASE_PAE, 1, 2, VCPU_SEG_DS, 0x70000 + 0x5607 } };
+    struct world *w = world_create(SIM_VMX);
+    for (size_t i = 0; i < array_size(rows); i++) {
+        world_good(w, rows[i].base);
+        for (u32 n = VCPU_SEG_ES; n <= VCPU_SEG_GS; n++)
+            world_set(w, VMCS_SEG(VMCS_GUEST_ES_BASE, n), 0x70000);
+        w->resume.gpr[RSI] = 0x100005606;
+        w->resume.gpr[RDI] = 0x100005607;
+        world_event(w, &(struct engine_event){ .kind = EVENT_IO,
+                                               .io = { .port = 1, .size = 1, .in = rows[i].in, .string = 1,
+                                                       .address_size = rows[i].address_size, .seg = rows[i].seg } });
+        world_enter(w);
+        assert_null(w->finding);
+        assert_int_equal(world_field(w, VMCS_GUEST_LINEAR_ADDR), rows[i].linear);
+    }
+    world_destroy(w);
+}
+
 /* The other vendor's instructions are #UD: delivered to the guest, no exit of theirs. */
 static void foreign(void **state)
 {
@@ -267,5 +293,6 @@ static void page_fault_filter(void **state)
     world_destroy(w);
 }
 
-TEST_GROUP(sim_virt_event, cmocka_unit_test(exits_vmx), cmocka_unit_test(exits_svm), cmocka_unit_test(plain_svm), cmocka_unit_test(foreign),
+TEST_GROUP(sim_virt_event, cmocka_unit_test(exits_vmx), cmocka_unit_test(exits_svm), cmocka_unit_test(plain_svm), cmocka_unit_test(string_address),
+           cmocka_unit_test(foreign),
            cmocka_unit_test(unknown), cmocka_unit_test(page_fault_filter));

@@ -300,14 +300,16 @@ static void virtual_interrupt(void **state)
     world_destroy(w);
 }
 
-/* SVM without V_INTR_MASKING: the guest's IF holds back host interrupts. */
+/* SVM without V_INTR_MASKING: the guest's IF, or its interrupt shadow, holds back host interrupts. */
 static void no_masking(void **state)
 {
     struct world *w = world_create(SIM_SVM);
-    for (u32 open = 0; open < 2; open++) {
+    for (u32 i = 0; i < 3; i++) {
+        const bool open = i == 1;
         world_good(w, BASE_LONG);
         world_vmcb(w)->int_control = 0;
-        world_vmcb(w)->rflags |= open ? RFLAGS_IF : 0;
+        world_vmcb(w)->rflags |= i ? RFLAGS_IF : 0;
+        world_vmcb(w)->int_shadow = i == 2 ? SVM_SHADOW : 0;
         irq_raise(w->cpu, 0x60);
         world_event(w, &cpuid);
         world_enter(w);

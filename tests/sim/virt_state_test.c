@@ -300,10 +300,20 @@ static void freed(void **state)
     }
 }
 
+static struct svm_cpu *watched;
+static void is_running(struct sim_guest *g)
+{
+    assert_true(watched->running);
+}
+
 /* One VMCB, one CPU. */
 static void vmcb_twice(void **state)
 {
     struct world *w = world_create(SIM_SVM);
+    watched = svm_of(w->cpu);
+    world_script(w, 1, &(struct script_step){ .event = cpuid, .before = is_running });
+    world_enter(w);
+    assert_false(watched->running);
     struct svm_cpu *other = svm_of(&w->s->cpu[1]);
     other->vmcb_phys = AT_VMCB;
     world_event(w, &cpuid);

@@ -13,6 +13,7 @@
 
 const struct check_case vmx_cases_state[] = {
     { 'R', 1, BASE_REAL, HASWELL, {}, { F(GUEST_RIP, OR, bit(32)) }, 0 },
+    { 'R', 1, BASE_LONG, HASWELL, { F(GUEST_CS_AR, SET, 0xc09b) }, { F(GUEST_RIP, OR, bit(32)) }, 0 },   /* compatibility mode */
     { 'R', 2, BASE_LONG, HASWELL, {}, { F(GUEST_RIP, SET, BAD_ADDRESS) }, 0 },
     { 'R', 3, BASE_LONG, HASWELL, {}, { F(GUEST_RFLAGS, OR, 8) }, 0 },
     { 'R', 3, BASE_LONG, HASWELL, {}, { F(GUEST_RFLAGS, OR, bit(15)) }, 0 },

@@ -107,6 +107,7 @@ static void findings(void **state)
         { VMWRITE, VMCS_XSS_EXIT_BITMAP, 0, "lacks" },
         { VMREAD, VMCS_GUEST_CR0, 1, "without VMXON" },
         { INVEPT, INVEPT_ALL, 1, "outside VMX operation" },
+        { INVVPID, INVVPID_ALL, 1, "outside VMX operation" },
     };
     struct world *w = world_create(SIM_VMX);
     for (size_t i = 0; i < array_size(rows); i++) {
@@ -228,6 +229,11 @@ static void reset(void **state)
     assert_true(sim_vmx.vmclear(w->cpu, AT_VMCS));
     sim_vmx.vmxoff(w->cpu);   /* nothing is active: allowed */
     assert_false(vmx_of(w->cpu)->on);
+    const u64 bad[] = { AT_VMXON + 8, bit(40) | AT_VMXON, 0x30000000, AT_APIC_PAGE };   /* the last has no revision */
+    for (size_t i = 0; i < array_size(bad); i++) {
+        assert_false(sim_vmx.vmxon(w->cpu, bad[i]));
+        assert_false(vmx_of(w->cpu)->on);
+    }
     assert_true(sim_vmx.vmxon(w->cpu, AT_VMXON));
     sim_vmx.cpu_reset(w->cpu);
     assert_false(vmx_of(w->cpu)->on);
@@ -247,7 +253,12 @@ static void msrs(void **state)
     assert_int_equal(VMX_BASIC_REVISION(value), REVISION);
     assert_int_equal(sim_vmx.msr_write(cpu, MSR_VMX_BASIC, 0), MSR_GP);
     assert_int_equal(sim_vmx.msr_read(cpu, MSR_VMX_PROC3, &value), MSR_GP);
+    assert_int_equal(sim_vmx.msr_read(cpu, MSR_VMX_VMFUNC, &value), MSR_GP);
     assert_int_equal(sim_vmx.msr_read(cpu, 0x500, &value), MSR_NOT_MINE);
+    assert_int_equal(sim_vmx.msr_read(cpu, MSR_VMX_MISC, &value), MSR_DONE);
+    assert_int_equal(value, 0x401e5);   /* CR3 targets 4; HLT, shutdown, wait-for-SIPI; LMA saved; timer rate 5 */
+    assert_int_equal(sim_vmx.msr_read(cpu, MSR_VMX_EPT_VPID, &value), MSR_DONE);
+    assert_int_equal(value, 0xf0106334141);
     assert_int_equal(sim_vmx.msr_write(cpu, MSR_FEATURE_CONTROL, 2), MSR_GP);
     assert_int_equal(sim_vmx.msr_write(cpu, MSR_FEATURE_CONTROL, FEATURE_CONTROL_VMX | FEATURE_CONTROL_LOCK), MSR_DONE);
     assert_int_equal(sim_vmx.msr_write(cpu, MSR_FEATURE_CONTROL, FEATURE_CONTROL_VMX), MSR_GP);

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Registers that only software switches, the FPU, cached translations: has the guest its own, and the host its own again? Each test runs on the
+ * simulated VMX and on the simulated SVM. */
+#include "vcpu.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "abi/vcpu_groups.h"
+#include "apic.h"
+#include "arch/x86.h"
+#include "fpu.h"
+#include "guest_fixture.h"
+#include "kernel_fixture_sim.h"
+
+#define VENDOR(state) ((enum sim_vendor)(u64)*(state))
+
+/* ---- Host and guest registers ---- */
+
+static void host_registers_are_back(void **state)
+{
+    struct guest *g = guest_open(VENDOR(state));
+    struct sim *s = g->f->sim;
+    u64 before[5];
+    for (u32 i = 1; i < 5; i++)
+        before[i] = guest_sim_register(s, 0, i);
+    guest_fetch(g, VCPU_GROUP_ALL & g->s->capabilities);
+    g->s->xcr0 = 1;
+    g->s->lstar = 0x1111000;
+    g->s->kernel_gs = 0x2222000;
+    g->s->tsc_aux = 77;
+    assert_int_equal(guest_run(g, VCPU_GROUP_SYSCALL | VCPU_GROUP_FPU), VCPU_EXIT_HYPERCALL);
+    assert_int_equal(g->seen.lstar, 0x1111000);
+    assert_int_equal(g->seen.xcr0, 1);
+    for (u32 i = 1; i < 5; i++)
+        assert_int_equal(guest_sim_register(s, 0, i), before[i]);
+    guest_close(g);
+}
+
+static void swapgs_in_the_guest(struct guest *g, struct sim_guest *guest)
+{
+    guest->kernel_gs = 0x3333000;
+    guest->cr2 = 0x4444;
+    guest->dr6 = 0xffff4ff0;
+}
+
+static void what_the_guest_changed_is_kept(void **state)
+{
+    struct guest *g = guest_open(VENDOR(state));
+    g->before = swapgs_in_the_guest;
+    guest_run(g, 0);
+    mach_cr2_write(0);
+    guest_fetch(g, VCPU_GROUP_SYSCALL | VCPU_GROUP_CR | VCPU_GROUP_DR);
+    assert_int_equal(g->s->kernel_gs, 0x3333000);
+    assert_int_equal(g->s->cr2, 0x4444);
+    assert_int_equal(g->s->dr6, 0xffff4ff0);
+    guest_close(g);
+}
+
+static void debug_registers_are_switched_when_used(void **state)
+{
+    struct guest *g = guest_open(VENDOR(state));
+    guest_fetch(g, VCPU_GROUP_GPR);
+    g->s->gpr[RBX] = 0xabcd;
+    guest_does(g, (struct engine_event){ .kind = EVENT_MOV_DR, .cr = { .number = 0, .gpr = RBX, .write = 1 } });   /* exits once */
+    guest_does(g, (struct engine_event){ .kind = EVENT_MOV_DR, .cr = { .number = 0, .gpr = RBX, .write = 1 } });   /* passes */
+    assert_int_equal(guest_run(g, VCPU_GROUP_GPR), VCPU_EXIT_HYPERCALL);
+    mach_dr_write(0, 0);
+    guest_fetch(g, VCPU_GROUP_DR);
+    assert_int_equal(g->s->dr0, 0xabcd);
+    guest_close(g);
+}
+
+static void guest_writes_xmm(struct guest *g, struct sim_guest *guest)
+{
+    u8 *fpu = guest_sim_fpu(g->f->sim, 0);
+    assert_int_equal(fpu[160], g->arg & 0xff);
+    memset(fpu + 160, (int)(g->arg >> 8), 256);
+}
+
+/* XMM0-15: from the page into the registers, from the registers into the page, several times, so that the registers are the newer copy. */
+static void fpu_image_round_trip(void **state)
+{
+    struct guest *g = guest_open(VENDOR(state));
+    g->before = guest_writes_xmm;
+    guest_fetch(g, VCPU_GROUP_FPU);
+    assert_int_equal(g->s->fpu_bytes, fpu_image_bytes());
+    for (u32 i = 0; i < 3; i++) {
+        memset(g->s->fpu + 160, 0x5a, 256);
+        g->s->fpu[512] = 3;
+        g->arg = 0xa55a;
+        assert_int_equal(guest_run(g, VCPU_GROUP_FPU), VCPU_EXIT_HYPERCALL);
+        memset(g->s->fpu, 0, 512);
+        guest_fetch(g, VCPU_GROUP_FPU);
+        assert_int_equal(g->s->fpu[160], 0xa5);
+        assert_int_equal(g->s->fpu[415], 0xa5);
+    }
+    guest_close(g);
+}
+
+static void bad_fpu_group_is_refused(void **state)
+{
+    struct guest *g = guest_open(VENDOR(state));
+    guest_fetch(g, VCPU_GROUP_FPU);
+    g->s->fpu[520] = 1;                   /* XCOMP_BV */
+    assert_int_equal(guest_run(g, VCPU_GROUP_FPU), VCPU_EXIT_ENTRY_FAILED);
+    assert_int_equal(g->s->exit.u.entry_failed.check, VCPU_CHECK_FPU_IMAGE);
+    g->s->fpu[520] = 0;
+    g->s->xcr0 = 1ul << 40 | 1;
+    assert_int_equal(guest_run(g, VCPU_GROUP_FPU), VCPU_EXIT_ENTRY_FAILED);
+    assert_int_equal(g->s->exit.u.entry_failed.check, VCPU_CHECK_XCR0);
+    guest_close(g);
+}
+
+/* ---- Translations ---- */
+
+/* Guest memory is taken back on another CPU: it is not done before this one has dropped its translations, at the latest at its next entry. */
+static void revoke_waits_for_the_guest(void **state)
+{
+    struct guest *g = guest_open_cpus(2, VENDOR(state));
+    struct fixture *f = g->f;
+    struct ec *far = fixture_thread(f, 1, f->pd, 10, 300);
+    fixture_run(f, 1);
+    fixture_run(f, 0);
+    assert_int_equal(fixture_call(f, g->ec, HYPERCALL_delegate, FIXTURE_SEL_PD, FIXTURE_SEL_PD, FIXTURE_MEMORY >> PAGE_BITS, 0,
+                                  DELEGATE(4, RIGHT_MEMORY, SPACE_MEMORY, SPACE_GUEST)), OK);
+    assert_int_equal(guest_run(g, 0), VCPU_EXIT_HYPERCALL);
+    assert_int_equal(atomic_load(&g->v->space->cpus), 1);
+    const u64 tag = g->v->tag;
+    fixture_cpu(f, 1);
+    fixture_call(f, far, HYPERCALL_revoke, FIXTURE_SEL_PD, FIXTURE_MEMORY >> PAGE_BITS, REVOKE(4, SPACE_MEMORY), 0);
+    struct cpu *cpu = fixture_cpu(f, 0);
+    assert_true(atomic_load(&cpu->tlb.requested) > atomic_load(&cpu->tlb.done));
+    assert_int_equal(far->state, EC_WAIT_TLB);
+    guest_enter(g, 0);
+    assert_true(guest_inside(g));
+    assert_int_equal(atomic_load(&cpu->tlb.requested), atomic_load(&cpu->tlb.done));
+    if (g->vendor == SIM_SVM)
+        assert_int_not_equal(g->v->tag, tag);
+    guest_close(g);
+}
+
+static void paging_change_takes_a_fresh_tag(void **state)
+{
+    struct guest *g = guest_open(VENDOR(state));
+    guest_run(g, 0);
+    const u64 first = g->v->tag;
+    guest_run(g, VCPU_GROUP_RIP | VCPU_GROUP_GPR);
+    assert_int_equal(g->v->tag, first);
+    guest_fetch(g, VCPU_GROUP_CR);
+    guest_run(g, VCPU_GROUP_CR);
+    assert_int_not_equal(g->v->tag, first);
+    guest_close(g);
+}
+
+/* ---- Every test on both vendors ---- */
+
+static const struct {
+    const char *name;
+    void (*test)(void **state);
+} both[] = {
+#define T(test) { #test, test }
+    T(host_registers_are_back), T(what_the_guest_changed_is_kept), T(debug_registers_are_switched_when_used),
+    T(fpu_image_round_trip), T(bad_fpu_group_is_refused), T(revoke_waits_for_the_guest), T(paging_change_takes_a_fresh_tag),
+};
+
+static struct CMUnitTest tests[2 * array_size(both)];
+static struct unit_group group = { "vcpu_switch", tests, 0, NULL };
+
+__attribute__((constructor)) static void vcpu_switch_register(void)
+{
+    for (u64 vendor = SIM_VMX; vendor <= SIM_SVM; vendor++)
+        for (u32 i = 0; i < array_size(both); i++) {
+            char *text = malloc(80);
+            snprintf(text, 80, "%s_%s", both[i].name, vendor == SIM_VMX ? "vmx" : "svm");
+            tests[group.count++] = (struct CMUnitTest){ .name = text, .test_func = both[i].test, .initial_state = (void *)vendor };
+        }
+    unit_register(&group);
+}

@@ -195,7 +195,7 @@ $(eval $(call USER_RULES,user-clang,clang))
 build/user/guests/%.bin: scenarios/guests/%.S
 	$(call say,GUEST,$<)
 	@mkdir -p $(@D)
-	$(Q)gcc -c -g $(I_user) -o $(@:.bin=.o) $< && ld -nostdlib -static -N --build-id=none -e 0 -Ttext 0 -o $(@:.bin=.elf) $(@:.bin=.o) && objcopy -O binary $(@:.bin=.elf) $@
+	$(Q)gcc -c -g $(I_user) -o $(@:.bin=.o) $< && ld -nostdlib -static -N --no-warn-rwx-segments --build-id=none -e 0 -Ttext 0 -o $(@:.bin=.elf) $(@:.bin=.o) && objcopy -O binary $(@:.bin=.elf) $@
 
 user: build/user/root.elf build/user/vmm.elf $(PROGRAMS:%=build/user/%.elf) $(GUESTS:%=build/user/guests/%.bin)
 bundles: $(SCENARIOS:%=build/bundle/%.bundle)

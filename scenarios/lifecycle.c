@@ -55,7 +55,7 @@ static void child_spinning(void)
 {
     (void)!hv_sm_up(CHILD_READY);
     for (;;)
-        __asm__ volatile("pause");
+        hv_relax();
 }
 
 static void child_calling(void)

@@ -97,48 +97,37 @@ def _debug(process: subprocess.Popen[bytes], request: machines.Request) -> int:
     return subprocess.run(["gdb", "-q", "-ex", "target remote 127.0.0.1:1234", str(machines.KERNEL)]).returncode
 
 
-def _chunks(process: subprocess.Popen[bytes], command: machines.Command, deadline: float) -> Iterator[bytes]:
+def _chunks(process: subprocess.Popen[bytes], stream: IO[bytes], deadline: float) -> Iterator[bytes]:
     """Console bytes as they come, until the machine has ended."""
-    if command.console:
-        with command.console.open("rb") as stream:
-            while True:
-                ended = process.poll() is not None
-                data = stream.read()
-                if data:
-                    yield data
-                elif ended:
-                    return
-                elif time.monotonic() > deadline:
-                    raise TimeoutError
-                else:
-                    time.sleep(0.02)
-    elif process.stdout:
-        os.set_blocking(process.stdout.fileno(), False)
-        while True:
-            ended = process.poll() is not None
-            data = process.stdout.read()
-            if data:
-                yield data
-            elif ended:
-                return
-            elif time.monotonic() > deadline:
-                raise TimeoutError
-            else:
-                time.sleep(0.01)
+    os.set_blocking(stream.fileno(), False)
+    while True:
+        ended = process.poll() is not None
+        data = stream.read()
+        if data:
+            yield data
+        elif ended:
+            return
+        elif time.monotonic() > deadline:
+            raise TimeoutError
+        else:
+            time.sleep(0.01)
 
 
 def _watch(process: subprocess.Popen[bytes], command: machines.Command, request: machines.Request, out: IO[str] | None) -> tuple[str, int | None]:
     """Show the console until the end; the text and the exit status, None if the machine had to be stopped."""
     text = ""
-    try:
-        for data in _chunks(process, command, time.monotonic() + request.manifest.seconds):
-            piece = data.decode("utf-8", "replace")
-            text += piece
-            if out:
-                out.write(escape(piece))
-                out.flush()
-    except TimeoutError:
-        return text, None
+    stream = command.console.open("rb") if command.console else process.stdout
+    assert stream
+    with stream:
+        try:
+            for data in _chunks(process, stream, time.monotonic() + request.manifest.seconds):
+                piece = data.decode("utf-8", "replace")
+                text += piece
+                if out:
+                    out.write(escape(piece))
+                    out.flush()
+        except TimeoutError:
+            return text, None
     return text, process.wait()
 
 

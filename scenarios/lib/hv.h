@@ -15,6 +15,12 @@ struct hv_registers {
     u64 result[2];
 };
 
+/* One turn of a spin. */
+HV_INLINE void hv_relax(void)
+{
+    __asm__ volatile("pause");
+}
+
 /* Give a register variable its argument, or declare that any content will do. */
 #define HV_LOAD(variable, index)                                                                                       \
     do {                                                                                                               \

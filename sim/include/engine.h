@@ -11,13 +11,13 @@ struct sim_cpu;
 enum engine_event_kind {
     EVENT_SLICE,         /* `steps` are used up, or the engine chose to stop between two instructions */
     EVENT_SYSCALL,       /* user: SYSCALL; RIP after it, RCX and R11 set */
-    EVENT_EXCEPTION,     /* vector, error, address; RIP at the instruction (after it for traps) */
+    EVENT_EXCEPTION,     /* vector, error, address; RIP at the instruction (after it for traps); #DB of a guest: info is what DR6 gets */
     EVENT_WAIT,          /* user: this program yields (program fibers only) */
     EVENT_END,           /* this engine has nothing more to run (recorded exits: trace finished) */
     /* Guest only; RIP at the instruction, nothing executed; insn_len if known. */
     EVENT_CPUID, EVENT_HLT, EVENT_IO, EVENT_RDMSR, EVENT_WRMSR, EVENT_HYPERCALL /* info: 0 VMCALL, 1 VMMCALL */, EVENT_RDTSC,
-    EVENT_MOV_CR, EVENT_MOV_DR, EVENT_CLTS, EVENT_LMSW, EVENT_INVLPG, EVENT_WBINVD, EVENT_XSETBV,
-    EVENT_NESTED_FAULT,  /* gpa, access, gva: no translation or missing right */
+    EVENT_MOV_CR, EVENT_MOV_DR, EVENT_CLTS, EVENT_LMSW /* info: operand */, EVENT_INVLPG /* address */, EVENT_WBINVD, EVENT_XSETBV,
+    EVENT_NESTED_FAULT,  /* gpa, access, gva: no translation or missing right; info 1: met by the guest's page walk */
     EVENT_TRIPLE_FAULT,
     EVENT_INTR_WINDOW,   /* the guest became interruptible while `want_window` was set */
     EVENT_OTHER_INSN,    /* an instruction that always exits on one vendor; info: 0x0f01c1-style opcode bytes */
@@ -52,7 +52,7 @@ struct sim_guest {
     u32 exceptions;      /* bitmap of intercepted vectors: report instead of deliver */
     bool want_window;
     bool intercept_hlt, intercept_rdtsc, intercept_invlpg;   /* CPUID, IO, MSR, hypercalls are always reported */
-    u64 nested_root;     /* physical address of the EPT or NPT top table */
+    u64 nested_root;     /* NPT: physical address of the top table; EPT: the EPTP, low bits included */
     u32 nested_tag;      /* VPID or ASID */
 };
 

@@ -18,6 +18,11 @@ struct core *core_running(void)
     return running;
 }
 
+void core_continue(struct core *c)
+{
+    running = c;
+}
+
 void core_leave(struct core *c, enum core_stop_kind kind, uintptr_t host_pc)
 {
     c->stop.kind = kind;

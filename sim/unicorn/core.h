@@ -98,6 +98,7 @@ void core_flush_page(struct core *c, u64 linear);
 
 /* The core that runs; stop it in the middle of an instruction whose code returns to host_pc. */
 struct core *core_running(void);
+void core_continue(struct core *c);   /* after a call to the client: other CPUs may have run their cores on this thread meanwhile */
 void core_leave(struct core *c, enum core_stop_kind kind, uintptr_t host_pc) __attribute__((noreturn));
 void core_block(uc_engine *uc, u64 address, u32 bytes, void *arg);   /* UC_HOOK_BLOCK */
 void core_raise(struct core *c, u32 vector, u32 error, u64 address, uintptr_t host_pc) __attribute__((noreturn));

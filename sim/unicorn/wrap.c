@@ -49,7 +49,9 @@ bool __wrap_x86_cpu_tlb_fill_x86_64(void *cpu, u64 linear, int bytes, int access
     struct core *c = core_running();
     struct core_page page = {0};
     c->cpu = cpu;
-    switch (c->client->translate(c->arg, linear, right[access], (enum core_mode)mmu, &page)) {
+    const enum core_answer answer = c->client->translate(c->arg, linear, right[access], (enum core_mode)mmu, &page);
+    core_continue(c);
+    switch (answer) {
     case CORE_OK:
         break;
     case CORE_FAULT:
@@ -198,7 +200,9 @@ static void execute(struct lib_env *env, u32 code, uintptr_t host_pc)
 {
     struct core *c = core_running();
     c->env = env;
-    if (c->client->execute(c->arg, code))
+    const bool executed = c->client->execute(c->arg, code);
+    core_continue(c);
+    if (executed)
         return;
     c->stop = (struct core_stop){.code = code};
     core_leave(c, STOP_INTERCEPT, host_pc);

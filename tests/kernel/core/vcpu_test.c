@@ -162,6 +162,20 @@ static void donated_time_runs_no_guest(void **state)
     guest_close(g);
 }
 
+/* Somebody more urgent became ready while the guest ran: the exit is reported, but the VMM runs after him. */
+static void exit_gives_way_to_a_higher_priority(void **state)
+{
+    struct guest *g = guest_open(VENDOR(state));
+    u64 info = 0;
+    guest_enter(g, 0);
+    const u64 trap = guest_sim_enter(g->f->sim, 0, g->f->resumed[0], &info);
+    struct ec *urgent = fixture_thread(g->f, 0, g->f->pd, 20, 300);
+    assert_ptr_equal(fixture_trap(g->f, 0, trap, info), &urgent->resume);
+    assert_false(guest_inside(g));
+    assert_int_equal(g->s->exit.reason, VCPU_EXIT_HYPERCALL);
+    guest_close(g);
+}
+
 static void runner_dies_inside(void **state)
 {
     struct guest *g = guest_open(VENDOR(state));
@@ -281,7 +295,7 @@ static const struct {
 } both[] = {
 #define T(test) { #test, test }
     T(startup_is_the_reset_state), T(groups_wanted_come_along), T(unknown_groups_are_refused), T(busy_and_foreign_runs),
-    T(runner_dies_inside), T(donated_time_runs_no_guest), T(garbage_never_crashes), T(creation_fails_cleanly), T(creation_and_release_balance),
+    T(runner_dies_inside), T(exit_gives_way_to_a_higher_priority), T(donated_time_runs_no_guest), T(garbage_never_crashes), T(creation_fails_cleanly), T(creation_and_release_balance),
 };
 
 static struct CMUnitTest tests[1 + 2 * (array_size(both) + VCPU_GROUP_COUNT)];

@@ -229,10 +229,11 @@ user-clang: build/user-clang/root.elf build/user-clang/vmm.elf $(PROGRAMS:%=buil
 
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzzers/%,$(FUZZ_C))
 fuzz-binaries: $(FUZZERS)
-build/fuzzers/%: tests/fuzz/%.c build/fuzz/libkernel.a build/fuzz/libsim.a
+FUZZ_HARNESS := $(patsubst %,build/fuzz/harness/%.o,input recording trace_feed)
+build/fuzzers/%: tests/fuzz/%.c $(FUZZ_HARNESS) build/fuzz/libkernel.a build/fuzz/libsim.a
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
-	$(Q)clang $(HOSTED) $(F_asan) -no-pie -fsanitize=fuzzer $(I_tests) -o $@ $< -Wl,--start-group build/fuzz/libkernel.a build/fuzz/libsim.a -Wl,--end-group
+	$(Q)clang $(HOSTED) $(F_asan) -no-pie -fsanitize=fuzzer $(I_tests) -o $@ $< $(FUZZ_HARNESS) -Wl,--start-group build/fuzz/libkernel.a build/fuzz/libsim.a -Wl,--end-group
 
 coverage: build/cov/unit
 	@tests/coverage

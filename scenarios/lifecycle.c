@@ -7,7 +7,7 @@
 #include "print.h"
 
 #define ROUNDS      10u
-#define POLLS       1000u   /* releases wait for an epoch of all CPUs; each poll is a turn of both */
+#define POLLS       200u   /* of one millisecond: releases wait for an epoch of all CPUs */
 #define CHILD_QUOTA 0x40000ul
 #define STACK_BYTES 4096u
 
@@ -21,10 +21,7 @@
 #define SEL_CHILD_EC    4111u
 #define SEL_CHILD_SC    4112u
 #define CHILD_SELECTORS 3u
-#define SEL_ECHO        4114u
-#define SEL_ECHO_SC     4115u
-#define SEL_PING        4116u
-#define SEL_PONG        4117u
+#define SEL_SLEEP       4114u   /* never upped */
 
 /* The child's. */
 #define CHILD_READY  1u
@@ -34,8 +31,8 @@
 #define CHILD_STACK  PROGRAM_MEMORY
 #define CHILD_UTCB   PROGRAM_UTCB
 
-static struct thread self, handlers[2], echo;
-static u8 handler_stacks[2][STACK_BYTES] aligned_to(16), echo_stack[STACK_BYTES] aligned_to(16);
+static struct thread self, handlers[2];
+static u8 handler_stacks[2][STACK_BYTES] aligned_to(16);
 
 static void check(enum status s, const char *what)
 {
@@ -97,29 +94,11 @@ static void handler_entry(u64 id, u64 mtr)
 
 /* ---- The parent ---- */
 
-/* On the other CPU: answers, so that whoever waits for the answer knows that the CPU has been in the kernel. */
-static void echo_entry(void *arg)
+/* Sleep, so that nothing but the kernel itself moves on. */
+static void pause_ms(void)
 {
-    for (;;)
-        if (hv_sm_down(SEL_PING, 0, 0) != OK || hv_sm_up(SEL_PONG) != OK)
-            __builtin_trap();
-}
-
-static void echo_make(void)
-{
-    const struct thread_config c = {
-        .number = 3, .cpu = 1, .priority = program_page()->priority, .ec = SEL_ECHO, .sc = SEL_ECHO_SC,
-        .stack_top = echo_stack + STACK_BYTES, .entry = echo_entry,
-    };
-    check(hv_sm_create(PROGRAM_SEL_PD, SEL_PING, 0), "semaphore");
-    check(hv_sm_create(PROGRAM_SEL_PD, SEL_PONG, 0), "semaphore");
-    check(thread_create(&c, &echo), "echo");
-}
-
-static void turn(void)
-{
-    check(hv_sm_up(SEL_PING), "ping");
-    check(hv_sm_down(SEL_PONG, 0, 0), "pong");
+    const enum status s = hv_sm_down(SEL_SLEEP, 0, thread_tsc() + max(program_page()->tsc_khz, 1ul));
+    check(s == STATUS_TIMEOUT ? OK : STATUS_ABORT, "sleep");
 }
 
 static void handler_make(u32 cpu)
@@ -170,7 +149,7 @@ static void account_check(const struct kind *kind, u64 used_before, u64 limit_be
         used(&used_now, &limit_now);
         if (used_now == used_before && limit_now == limit_before)
             return;
-        turn();
+        pause_ms();
     }
     print("lifecycle: %s: used %lu, was %lu; limit %lu, was %lu", kind->name, used_now, used_before, limit_now, limit_before);
     client_done(&self, 2);
@@ -195,10 +174,9 @@ void program_main(u64 first, u64 utcb)
     check(hv_sm_create(PROGRAM_SEL_PD, SEL_READY, 0), "semaphore");
     check(hv_sm_create(PROGRAM_SEL_PD, SEL_NEVER, 0), "semaphore");
     check(hv_sm_create(PROGRAM_SEL_PD, SEL_HOLD, 0), "semaphore");
+    check(hv_sm_create(PROGRAM_SEL_PD, SEL_SLEEP, 0), "semaphore");
     for (u32 cpu = 0; cpu < cpus; cpu++)
         handler_make(cpu);
-    echo_make();
-    turn();
     for (u32 k = 0; k < array_size(kinds); k++) {
         for (u32 i = 0; i < ROUNDS * cpus; i++)
             round_do(&kinds[k], i % cpus, kinds[k].entry == child_calling);

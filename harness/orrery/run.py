@@ -1,6 +1,7 @@
 """Run a scenario on a machine: start it, show its console as it comes, stop it, judge what was seen."""
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -115,13 +116,13 @@ def _chunks(process: subprocess.Popen[bytes], stream: IO[bytes], deadline: float
 
 def _watch(process: subprocess.Popen[bytes], command: machines.Command, request: machines.Request, out: IO[str] | None) -> tuple[str, int | None]:
     """Show the console until the end; the text and the exit status, None if the machine had to be stopped."""
-    text = ""
+    text, decoder = "", codecs.getincrementaldecoder("utf-8")("replace")
     stream = command.console.open("rb") if command.console else process.stdout
     assert stream
     with stream:
         try:
             for data in _chunks(process, stream, time.monotonic() + request.manifest.seconds):
-                piece = data.decode("utf-8", "replace")
+                piece = decoder.decode(data)
                 text += piece
                 if out:
                     out.write(escape(piece))

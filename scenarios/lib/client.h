@@ -21,6 +21,14 @@ must_check enum status client_lookup(const struct thread *self, const char *name
 /* A semaphore shared by name, made with count 0 by whoever asks first. */
 must_check enum status client_semaphore(const struct thread *self, const char *name, u64 selector);
 
+/* For deadlines of sm_down. */
+static inline u64 thread_tsc(void)
+{
+    u32 low, high;
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    return (u64)high << 32 | low;
+}
+
 /* Stop this EC for good. */
 void thread_park(void) __attribute__((noreturn));
 

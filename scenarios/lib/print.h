@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Lines on the console. A line is put together first and written while the console semaphore is held, so that lines of
- * different CPUs do not mix although one console hypercall carries 32 bytes only. */
+ * different CPUs do not mix although one console hypercall carries 32 bytes only.
+ * Not handled: an EC that is destroyed inside print() keeps the semaphore, and all others wait. */
 #pragma once
 #include "base.h"
 

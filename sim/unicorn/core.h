@@ -105,3 +105,5 @@ void core_raise(struct core *c, u32 vector, u32 error, u64 address, uintptr_t ho
 
 /* What this library must do for all this to hold: NULL, or what it does not. Under 50 ms. */
 const char *core_selftest(struct core *c);
+/* Two fresh cores over the same memory, joined by one struct coherence. */
+const char *core_selftest_pair(struct core *a, struct core *b);

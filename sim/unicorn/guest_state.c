@@ -13,6 +13,7 @@
 #define FLAGS_B    0x400000u   /* of a lib_segment */
 #define FLAGS_L    0x200000u
 #define FLAGS_P    0x8000u
+#define FLAGS_BUSY 0x200u      /* of a TSS: the library's TR never has it, the hardware's always */
 
 static void load_segment(struct lib_segment *to, const struct vcpu_segment *from)
 {
@@ -70,6 +71,7 @@ void guest_load(struct core *c, const struct sim_guest *g)
         load_segment(&env->seg[i], &g->seg[i]);
     load_segment(&env->ldtr, &g->seg[VCPU_SEG_LDTR]);
     load_segment(&env->tr, &g->seg[VCPU_SEG_TR]);
+    env->tr.flags &= ~FLAGS_BUSY;
     env->gdtr.base = g->gdtr.base;
     env->gdtr.limit = g->gdtr.limit;
     env->idtr.base = g->idtr.base;
@@ -109,6 +111,7 @@ void guest_store(const struct core *c, struct sim_guest *g)
         store_segment(&g->seg[i], &env->seg[i]);
     store_segment(&g->seg[VCPU_SEG_LDTR], &env->ldtr);
     store_segment(&g->seg[VCPU_SEG_TR], &env->tr);
+    g->seg[VCPU_SEG_TR].attributes |= FLAGS_BUSY >> 8;
     g->gdtr.base = env->gdtr.base;
     g->gdtr.limit = env->gdtr.limit;
     g->idtr.base = env->idtr.base;

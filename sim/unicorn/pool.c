@@ -100,6 +100,16 @@ static void engine_destroy(struct engine *e)
     free(u);
 }
 
+static const char *selftest_pair(u8 *ram)
+{
+    const char *why = "no memory";
+    struct unicorn_engine u = {.ram = ram, .ram_bytes = TEST_RAM_BYTES};
+    if (coherence_init(&u.coherence, TEST_RAM_BYTES >> PAGE_BITS) && create(&u, 0) && create(&u, 1))
+        why = core_selftest_pair(u.coherence.core[0], u.coherence.core[1]);
+    detach(&u);
+    return why;
+}
+
 static const char *selftest(void)
 {
     const char *why = NULL;
@@ -111,6 +121,8 @@ static const char *selftest(void)
         why = core_selftest(c);
         core_destroy(c);
     }
+    if (!why)
+        why = selftest_pair(ram);
     munmap(ram, TEST_RAM_BYTES);
     return why;
 }

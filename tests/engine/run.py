@@ -37,7 +37,7 @@ def run(scratch: Path, name: str, *args: str) -> tuple[subprocess.CompletedProce
 def scenarios(tap: Tap, scratch: Path) -> None:
     """Each on each vendor; the guests' exits are the same on both."""
     exits: dict[str, list[object]] = {}
-    for name, cpus in (("hello", 1), ("pingpong", 2), ("hostile-user", 2), ("guest-hello", 1), ("guest-smp", 2)):
+    for name, cpus in (("hello", 1), ("pingpong", 2), ("hostile-user", 2), ("guest-hello", 1), ("guest-modes", 1), ("guest-smp", 2)):
         for vendor in ("vmx", "svm") if name.startswith("guest") else ("none", "vmx", "svm"):
             done, result = run(scratch, name, "--vendor", vendor, "--cpus", str(cpus))
             exits.setdefault(name, []).append(result.get("exits"))

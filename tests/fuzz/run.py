@@ -31,6 +31,15 @@ def pvh() -> bytes:
     return info.ljust(64, b"\0") + struct.pack("<QQQQ", 0x200000, 0x10000, 0, 0) + struct.pack("<QQII", 0x100000, 0xF00000, 1, 0)
 
 
+def bundle() -> bytes:
+    """A bundle (kernel/include/abi/bundle.h) whose root program is one page of code (ELF-64 Object File Format 1.5)."""
+    elf = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 2, 62, 1, 0x400000, 64, 0, 0, 64, 56, 1, 64, 0, 0)
+    elf += struct.pack("<IIQQQQQQ", 1, 5, 0x100, 0x400000, 0x400000, 16, 16, 4096)
+    elf = elf.ljust(0x100, b"\0") + b"\x0f\x0b" * 8
+    head = struct.pack("<8sIIIIQ32x", b"ORRERYB1", 1, 1, 0, 1, 8192) + struct.pack("<40sQQQ", b"root", 4096, len(elf), 0)
+    return head.ljust(4096, b"\0") + elf.ljust(4096, b"\0")
+
+
 def checked(table: bytes, at: int) -> bytes:
     """Set the checksum byte so that all bytes add up to 0."""
     return table[:at] + bytes([-sum(table) & 0xFF]) + table[at + 1:]
@@ -56,19 +65,24 @@ def seeds(target: str, folder: Path) -> None:
         good = {"multiboot2": b"\0" + multiboot2(), "pvh": b"\1" + pvh(), "acpi": b"\2" + acpi()}
     elif target == "elf_fuzz":
         good = {"hello": (ROOT / "build/user/hello.elf").read_bytes()[:16384]}
+    elif target == "bundle_fuzz":
+        good = {"root": bundle()}
+    elif target == "recording_fuzz":
+        good = {"empty": struct.pack("<8sIIIIQ", b"ORRERYT1", 1, 1, 1, 0x7FFF, 1000000) + struct.pack("<HHHHQQ", 4, 24, 0, 0, 0, 0)}
     for name, data in good.items():
         (folder / name).write_bytes(data)
 
 
 def run(tap: Tap, runs: int) -> None:
-    """Each target from its seeds with the same random seed each time."""
+    """Each target from its seeds with the same random seed each time; a whole boot per input gets fewer."""
     for source in sorted((ROOT / "tests/fuzz").glob("*.c")):
         binary = ROOT / "build/fuzzers" / source.stem
+        count = runs // 4 if source.stem == "bundle_fuzz" else runs
         with tempfile.TemporaryDirectory() as scratch:
             seeds(source.stem, Path(scratch))
-            done = subprocess.run([str(binary), f"-runs={runs}", "-seed=1", "-max_len=16384", "-rss_limit_mb=2048", f"-artifact_prefix={ROOT}/build/fuzzers/", scratch],
+            done = subprocess.run([str(binary), f"-runs={count}", "-seed=1", "-max_len=65536", "-rss_limit_mb=2048", f"-artifact_prefix={ROOT}/build/fuzzers/", scratch],
                                   capture_output=True, text=True, errors="replace") if binary.is_file() else None
-        tap.check(done is not None and done.returncode == 0, f"fuzz {source.stem}: {runs} inputs", done.stderr[-1500:] if done else "not built")
+        tap.check(done is not None and done.returncode == 0, f"fuzz {source.stem}: {count} inputs", done.stderr[-1500:] if done else "not built")
 
 
 if __name__ == "__main__":

@@ -174,6 +174,26 @@ static void host_state(void **state)
     world_destroy(w);
 }
 
+/* EFER without its load control follows the mode; the PDPTEs come from their fields. */
+static void mode_registers(void **state)
+{
+    struct world *w = world_create(SIM_VMX);
+    for (enum world_base base = BASE_LONG; base <= BASE_PAE; base++) {
+        world_good(w, base);
+        world_set(w, VMCS_ENTRY_CTRL, world_field(w, VMCS_ENTRY_CTRL) & ~(u64)VMX_ENTRY_LOAD_EFER);
+        world_set(w, VMCS_GUEST_EFER, 0x123);
+        world_set(w, VMCS_GUEST_PDPTE3, 0x7001);
+        world_event(w, &cpuid);
+        world_enter(w);
+        assert_null(w->finding);
+        const u64 mode = base == BASE_LONG ? EFER_LMA | EFER_LME : base == BASE_REAL ? EFER_LME : 0;   /* paging off: LME stays the host's */
+        assert_int_equal(w->seen.efer, EFER_SCE | EFER_NXE | mode);
+        assert_int_equal(w->seen.pdpte[3], 0x7001);
+        assert_int_equal(world_field(w, VMCS_GUEST_PDPTE3), 0x7001);
+    }
+    world_destroy(w);
+}
+
 /* Host state that the machine did not give is found before the guest runs. */
 static void landing(void **state)
 {
@@ -373,6 +393,6 @@ static void svm_msrs(void **state)
 }
 
 TEST_GROUP(sim_virt_state, cmocka_unit_test(round_trip_vmx), cmocka_unit_test(round_trip_svm), cmocka_unit_test(svm_segments), cmocka_unit_test(cpl),
-           cmocka_unit_test(host_state), cmocka_unit_test(landing), cmocka_unit_test(msr_lists), cmocka_unit_test(flushes),
+           cmocka_unit_test(host_state), cmocka_unit_test(mode_registers), cmocka_unit_test(landing), cmocka_unit_test(msr_lists), cmocka_unit_test(flushes),
            cmocka_unit_test(clean_bits), cmocka_unit_test(freed), cmocka_unit_test(vmcb_twice), cmocka_unit_test(pending_debug),
            cmocka_unit_test(svm_msrs));

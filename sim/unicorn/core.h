@@ -82,6 +82,7 @@ struct core {
     /* Whose state it holds: private to user.c and guest.c. */
     const struct sim_cpu *owner;
     u64 root, tag;
+    bool stale;                   /* its translations must go before it runs again */
 };
 
 /* A page of the core's own, beyond any RAM: a GDT at its beginning with selectors 0x23 (data) and 0x2b (64-bit code) for CPL 3. */

@@ -76,8 +76,9 @@ struct core *pool_core(struct unicorn_engine *u, struct sim_cpu *cpu, enum core_
         c = create(u, number);
     if (!c)
         return NULL;
-    if (c->owner != cpu || c->root != root || c->tag != tag) {
+    if (c->stale || c->owner != cpu || c->root != root || c->tag != tag) {
         core_flush(c);
+        c->stale = false;
         c->owner = cpu;
         c->root = root;
         c->tag = tag;
@@ -90,7 +91,7 @@ static void engine_flush(struct engine *e, struct sim_cpu *cpu)
     struct unicorn_engine *u = container_of(e, struct unicorn_engine, engine);
     for (u32 i = 0; i < CORES_MAX; i++)
         if (u->coherence.core[i] && u->coherence.core[i]->owner == cpu)
-            core_flush(u->coherence.core[i]);
+            u->coherence.core[i]->stale = true;   /* flushed once, before it runs again */
 }
 
 static void engine_destroy(struct engine *e)

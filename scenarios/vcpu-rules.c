@@ -19,6 +19,8 @@
 #define STACK_BYTES   8192u
 #define GUEST_PAGES   16u
 #define KICKS_MAX     8u       /* spurious KICKED in a row that are believed */
+#define RFLAGS_TF     0x100u
+#define DR6_BS        0x4000u
 
 enum { RAX, RCX, RDX, RBX };
 
@@ -255,6 +257,20 @@ static void exceptions(void)
     rule(3, is_out(run(), 6), "and the guest's again afterwards");
 }
 
+/* The kernel looks at each #DB: the guest must not see that. */
+static void single_step(void)
+{
+    begin(RULES_STEP, 2 | RFLAGS_TF);
+    for (u32 i = 1; i <= 2; i++) {
+        rule(3, is_out(run(), 1), "a single step that is not intercepted is the guest's");
+        rule(3, (u16)state->gpr[RBX] == RULES_STEP + i, "behind its instruction");
+        rule(3, (state->gpr[RAX] & 0xe00f) == DR6_BS, "with BS in its DR6");
+        state->rip += 2;
+        state->dirty = VCPU_GROUP_RIP;
+    }
+    rule(3, run() == VCPU_EXIT_HLT, "and nothing is left of it");
+}
+
 /* A scenario of its own: Bochs 2.7 as an SVM machine stops at a guest's triple fault. */
 static void triple_fault(void)
 {
@@ -363,6 +379,7 @@ static void all_but_shutdown(void)
     memory();
     tsc();
     exceptions();
+    single_step();
     garbage();
     who_may_run();
 }

@@ -32,6 +32,16 @@ void guest_fault(struct sim_guest *g, u32 vector, bool has_error, u32 error)
     g->event = VCPU_EVENT_EXCEPTION(vector) | (has_error ? VCPU_EVENT_ERROR | (u64)error << 32 : 0);
 }
 
+/* SDM 3B 17.2.3, 17.2.4. INT1 reports no cause. */
+void guest_debug(struct sim_guest *g, const struct engine_event *e)
+{
+    if (e->insn_len)
+        guest_skip(g, e);
+    else
+        g->dr6 = ((g->dr6 & ~DR6_B) | DR6_RTM | (e->info & ~DR6_ZERO)) & ~(e->info & DR6_ZERO);
+    g->dr7 &= ~DR7_GD;
+}
+
 u64 guest_gpr(const struct sim_guest *g, u32 n)
 {
     return guest_wide(g) ? g->gpr[n & 15] : g->gpr[n & 15] & 0xffffffff;

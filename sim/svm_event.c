@@ -75,6 +75,8 @@ static bool event_exception(struct sim_cpu *cpu, struct engine_event *e)
     struct svm_cpu *c = svm_of(cpu);
     struct sim_guest *g = &c->guest;
     if (c->vmcb.intercept_exceptions >> (e->vector & 31) & 1) {
+        if (e->vector == VECTOR_DB)
+            guest_debug(g, e);   /* what the handler would find (15.12.2) */
         svm_exit_code(c, SVM_EXIT_EXCEPTION + (e->vector & 31), e->error_valid ? e->error : 0,
                       e->vector == VECTOR_PF ? e->address : 0);
         return true;
@@ -82,6 +84,8 @@ static bool event_exception(struct sim_cpu *cpu, struct engine_event *e)
     const bool nested = g->event & SVM_EVENT_VALID;
     if (!nested && e->vector == VECTOR_PF)
         g->cr2 = e->address;
+    if (!nested && e->vector == VECTOR_DB)
+        guest_debug(g, e);
     guest_fault(g, nested ? VECTOR_DF : e->vector, nested || e->error_valid, nested ? 0 : e->error);
     return false;
 }

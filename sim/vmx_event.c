@@ -98,17 +98,21 @@ static bool exception_exits(const struct vmcs *v, const struct engine_event *e)
 static bool event_exception(struct sim_cpu *cpu, struct vmcs *v, struct engine_event *e, struct vmx_exit *x)
 {
     struct sim_guest *g = &vmx_of(cpu)->guest;
-    const bool software = e->vector == VECTOR_BP || e->vector == VECTOR_OF;
+    const bool int1 = e->vector == VECTOR_DB && e->insn_len, software = int1 || e->vector == VECTOR_BP || e->vector == VECTOR_OF;
     if (!exception_exits(v, e)) {
         /* A fault while another is delivered becomes #DF; which pairs do not is the engine's affair (SDM 3A 6.15). */
         const bool nested = g->event & VCPU_EVENT_VALID;
         if (!nested && e->vector == VECTOR_PF)
             g->cr2 = e->address;
+        if (!nested && e->vector == VECTOR_DB)
+            guest_debug(g, e);
         guest_fault(g, nested ? VECTOR_DF : e->vector, nested || e->error_valid, nested ? 0 : e->error);
         return false;
     }
+    if (!software && e->vector != VECTOR_DB)
+        g->rflags |= RFLAGS_RF;   /* as in the image that delivery would push (27.3.3) */
     x->reason = VMX_REASON_EXCEPTION;
-    x->event = VMX_INTR_VALID | e->vector | (software ? VMX_EVENT_SOFT : VMX_EVENT_EXCEPTION) << 8 |
+    x->event = VMX_INTR_VALID | e->vector | (int1 ? VMX_EVENT_PRIV : software ? VMX_EVENT_SOFT : VMX_EVENT_EXCEPTION) << 8 |
                (e->error_valid ? VMX_INTR_ERROR : 0);
     x->error = e->error_valid ? e->error : 0;
     x->qualification = e->vector == VECTOR_PF ? e->address : e->vector == VECTOR_DB ? e->info : 0;

@@ -48,6 +48,7 @@ struct vmx_cpu {
     u32 last_check;           /* VCPU_CHECK of the last failed entry, 0: it entered */
     bool mov_ss;              /* blocking by MOV SS in root operation; only tests set it */
     u64 debugctl;             /* IA32_DEBUGCTL of the guest */
+    u64 pending_debug;        /* debug exceptions due before the first instruction that exit: their bits for DR6; 0: none */
     u32 software_length;      /* of an injected software event: RIP was moved by it, for the return address */
     struct sim_guest guest;
     struct vmx_machine *machine;

@@ -15,6 +15,13 @@ static bool boundary_exit(struct sim_cpu *cpu, const struct vmcs *v, struct vmx_
     struct vmx_cpu *c = vmx_of(cpu);
     const struct sim_guest *g = &c->guest;
     const u64 pin = vmcs_get(v, VMCS_PIN_CTRL), proc = vmcs_get(v, VMCS_PROC_CTRL);
+    if (c->pending_debug) {
+        x->reason = VMX_REASON_EXCEPTION;
+        x->event = VMX_INTR_VALID | VMX_EVENT_EXCEPTION << 8 | VECTOR_DB;
+        x->qualification = c->pending_debug;
+        c->pending_debug = 0;
+        return true;
+    }
     if ((proc & VMX_PROC_NMI_WINDOW) && !blocked(g, VMX_BLOCK_NMI | VMX_BLOCK_MOV_SS | VMX_BLOCK_STI)) {
         x->reason = VMX_REASON_NMI_WINDOW;
         return true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* VMCS to struct sim_guest and back, and the host state an exit loads (Intel SDM 3C 26.3.2, 27.3, 27.5). What no VMCS field holds (CR2, DR0-3,
  * DR6, XCR0, SYSCALL MSRs) is the CPU's own and shared with the guest, as on hardware. */
+#include "guest_exec.h"
 #include "vmx_model.h"
 
 #define PENDING_BREAKPOINT bit(12)
@@ -106,16 +107,22 @@ static void load_controls(struct vmx_cpu *c, const struct vmcs *v)
         g->interruptibility |= VMX_BLOCK_NMI;
 }
 
-/* Debug exceptions that were pending: delivered before the first instruction (26.7.3). Held back or intercepted ones are not modelled. */
+/* Debug exceptions that were pending: delivered before the first instruction (26.7.3), or an exit. Held back ones are not modelled. */
 static void load_pending(struct vmx_cpu *c, const struct vmcs *v)
 {
     struct sim_guest *g = &c->guest;
     const u64 pending = vmcs_get(v, VMCS_GUEST_PENDING_DEBUG);
+    c->pending_debug = 0;
     if (!(pending & (PENDING_BREAKPOINT | PENDING_STEP)) || (g->event & VCPU_EVENT_VALID))
         return;   /* an injected event comes first and ends them */
-    if ((g->interruptibility & VMX_BLOCK_MOV_SS) || (g->exceptions >> VECTOR_DB & 1))
-        sim_finding("pending debug exceptions %lx while held back or intercepted are not modelled", pending);
-    g->dr6 |= (pending & 0xf) | (pending & PENDING_STEP);
+    if (g->interruptibility & VMX_BLOCK_MOV_SS)
+        sim_finding("pending debug exceptions %lx while held back are not modelled", pending);
+    const struct engine_event e = { .info = (pending & 0xf) | (pending & PENDING_STEP) };
+    if (g->exceptions >> VECTOR_DB & 1) {
+        c->pending_debug = e.info;
+        return;
+    }
+    guest_debug(g, &e);
     g->event = VCPU_EVENT_EXCEPTION(VECTOR_DB);
 }
 

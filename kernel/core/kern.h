@@ -38,6 +38,7 @@ struct kern {
     atomic_u64 tag_next;
     struct lock derive_lock;            /* the derivation tree, all spaces */
     struct lock tlb_lock;               /* tlb_waiters */
+    struct lock trace_lock;             /* the trace stream: records of several CPUs, each whole */
     struct ec *tlb_waiters;
 };
 

@@ -4,6 +4,7 @@
  *   | record | record | LOST? | record | ...free |      used: bytes of whole records
  *
  * Lock: ring.lock, as the CPU that shuts down writes out the rings of all; otherwise taken by its own CPU only, hence never waited for.
+ * Inside it kern.trace_lock for the stream that all rings are written to: here a CPU does wait for another's output, but only while recording.
  * Charged to the kernel's quota; without memory for it there is no trace and nothing else changes. */
 #include "trace.h"
 #include "abi/vcpu_groups.h"
@@ -56,10 +57,18 @@ static bool room(struct cpu *cpu, struct trace_ring *r, u32 bytes)
     return true;
 }
 
+/* The stream is one for all CPUs. */
+static void stream(const void *bytes, u32 count)
+{
+    lock_take(&kern()->trace_lock);
+    mach_trace_write(bytes, count);
+    lock_drop(&kern()->trace_lock);
+}
+
 static void flush(struct trace_ring *r)
 {
     if (r->used)
-        mach_trace_write(r->data, r->used);
+        stream(r->data, r->used);
     r->used = 0;
 }
 
@@ -124,7 +133,7 @@ static void file_head(struct cpu *cpu)
     const struct kern *const k = cpu->kern;
     const struct trace_file file = { TRACE_MAGIC, TRACE_VERSION, k->virt ? k->virt->vendor : 0, k->cpu_count, k->virt ? k->virt->groups : 0,
                                      k->clock.tsc_khz };
-    mach_trace_write(&file, sizeof(file));
+    stream(&file, sizeof(file));
 }
 
 void trace_init(struct cpu *cpu)
@@ -162,5 +171,5 @@ void trace_end(struct cpu *cpu)
             close(other, other->trace);
     }
     const struct trace_header end = header(cpu, TRACE_END, sizeof(end), 0);
-    mach_trace_write(&end, sizeof(end));
+    stream(&end, sizeof(end));
 }

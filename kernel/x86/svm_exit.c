@@ -105,6 +105,21 @@ static enum virt_exit failed(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *
     return VIRT_EXIT_VMM;
 }
 
+/* DR6 and DR7 are as the handler is to find them, RIP is behind an INT1 (15.12.2). EVENTINJ pushes RFLAGS as they stand: a fault has RF
+ * there. Delivery ends the interrupt shadow. */
+static bool reflected(struct vcpu *v, u32 code, enum virt_exit *what)
+{
+    const u32 vector = code - SVM_EXIT_EXCEPTION;
+    const bool error = VECTORS_WITH_ERROR >> vector & 1 && vmcb_get(v, VMCB(cr0)) & CR0_PE;
+    if (!virt_reflects(v, vector, vmcb_get(v, VMCB(exit_int_info))))
+        return false;
+    if (vector != VECTOR_DB)
+        vmcb_set(v, VMCB(rflags), vmcb_get(v, VMCB(rflags)) | RFLAGS_RF);
+    vmcb_set(v, VMCB(int_shadow), vmcb_get(v, VMCB(int_shadow)) & ~SVM_SHADOW);
+    *what = virt_reflect(v, VCPU_EVENT_EXCEPTION(vector) | (error ? VCPU_EVENT_ERROR | vmcb_get(v, VMCB(exit_info1)) << 32 : 0));
+    return true;
+}
+
 static bool handled(struct cpu *cpu, struct vcpu *v, u32 code, enum virt_exit *what)
 {
     struct virt_regs *const r = virt_regs(v);
@@ -128,7 +143,7 @@ static bool handled(struct cpu *cpu, struct vcpu *v, u32 code, enum virt_exit *w
         kern_nmi(cpu, VECTOR_MC);   /* the exit took the event: the machine will not deliver it */
         return true;
     }
-    return false;
+    return code - SVM_EXIT_EXCEPTION < 32 && reflected(v, code, what);
 }
 
 enum virt_exit svm_exit(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, struct vcpu_exit *e)
@@ -138,7 +153,7 @@ enum virt_exit svm_exit(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, str
     virt_leave(cpu, v);
     if (r->flags & VIRT_DR && !(vmcb_get(v, VMCB(dr7)) & VIRT_DR7_ENABLED))
         r->flags &= ~VIRT_DR;   /* saved; until the guest touches them again nothing is switched */
-    r->flags &= ~VIRT_FAILED;
+    r->flags &= ~(VIRT_FAILED | VIRT_REFLECT);
     const u32 code = (u32)vmcb_get(v, VMCB(exit_code));
     if (code == (u32)SVM_EXIT_INVALID)
         return failed(cpu, v, e);
@@ -153,6 +168,10 @@ enum virt_exit svm_exit(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, str
 u64 svm_pending(struct cpu *cpu, struct vcpu *v)
 {
     struct virt_regs *const r = virt_regs(v);
+    if (unlikely(r->flags & VIRT_REFLECT)) {
+        r->flags &= ~VIRT_RIP_ADVANCED;   /* that one was delivered */
+        return r->reflect;
+    }
     const bool failed = r->flags & VIRT_FAILED, advanced = r->flags & VIRT_RIP_ADVANCED;
     const u64 info = failed ? 0 : vmcb_get(v, VMCB(exit_int_info));
     if (likely(!failed && !advanced && !(info & SVM_EVENT_VALID)))

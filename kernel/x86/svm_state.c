@@ -158,7 +158,7 @@ void svm_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 g
     if (groups & VCPU_GROUP_ACTIVITY)
         activity_load(v, s);
     if (groups & VCPU_GROUP_CONTROL)
-        vmcb_set32(v, VMCB(intercept_exceptions), s->exceptions | 1u << VECTOR_MC);   /* a machine check is the host's */
+        vmcb_set32(v, VMCB(intercept_exceptions), s->exceptions | VIRT_EXCEPTIONS);
     if (groups & (VCPU_GROUP_CR | VCPU_GROUP_EFER))
         v->tag_epoch = 0;   /* what the guest's own tables translated to is stale: a fresh ASID */
 }
@@ -182,8 +182,4 @@ void svm_store(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups
         s->efer &= ~EFER_SVME;
     if (groups & VCPU_GROUP_ACTIVITY)
         activity_store(v, s);
-    if (groups & VCPU_GROUP_CONTROL) {
-        s->exceptions = vmcb_get32(v, VMCB(intercept_exceptions)) & ~(1u << VECTOR_MC);
-        s->control_reserved[0] = s->control_reserved[1] = 0;
-    }
 }

@@ -119,6 +119,30 @@ u64 virt_pending(const struct vcpu *v, u64 event)
     return event & VCPU_EVENT_ERROR ? event : event & 0xffffffff;
 }
 
+/* An exception that comes while another event is delivered replaces it, as on the processor (Intel SDM 3A table 6-5: both are benign): exceptions
+ * and instructions are raised again when the guest is back at its instruction. Not so interrupts, and what the VMM injected: the VMM decides. */
+bool virt_reflects(struct vcpu *v, u32 vector, u64 first)
+{
+    if (!(VIRT_EXCEPTIONS >> vector & 1) || virt_regs(v)->exceptions >> vector & 1)
+        return false;
+    const u64 lost = virt_pending(v, first);
+    return !lost || (lost >> 8 & 7) == 3;
+}
+
+enum virt_exit virt_reflect(struct vcpu *v, u64 event)
+{
+    struct virt_regs *const r = virt_regs(v);
+    r->reflect = event;
+    r->flags |= VIRT_REFLECT;
+    return VIRT_EXIT_WINDOW;
+}
+
+u64 virt_dr6(u64 dr6, u64 causes)
+{
+    const u64 ones = causes & (DR6_B | DR6_BD | DR6_BS), zeros = causes & DR6_ZERO;
+    return ((dr6 & ~DR6_B) | DR6_RTM | ones) & ~zeros;
+}
+
 void virt_load(struct vcpu *v, const struct vcpu_state *s, u32 groups)
 {
     struct virt_regs *const r = virt_regs(v);
@@ -133,8 +157,10 @@ void virt_load(struct vcpu *v, const struct vcpu_state *s, u32 groups)
     }
     if (groups & VCPU_GROUP_SYSCALL)
         mach_copy(r->msr, &s->star, sizeof(r->msr));
-    if (groups & VCPU_GROUP_CONTROL)
+    if (groups & VCPU_GROUP_CONTROL) {
         r->flags = s->control_flags & VCPU_CONTROL_RDTSC ? r->flags | VIRT_RDTSC : r->flags & ~VIRT_RDTSC;
+        r->exceptions = s->exceptions & ~(1u << VECTOR_MC);
+    }
 }
 
 void virt_store(struct vcpu *v, struct vcpu_state *s, u32 groups)
@@ -150,8 +176,11 @@ void virt_store(struct vcpu *v, struct vcpu_state *s, u32 groups)
     }
     if (groups & VCPU_GROUP_SYSCALL)
         mach_copy(&s->star, r->msr, sizeof(r->msr));
-    if (groups & VCPU_GROUP_CONTROL)
+    if (groups & VCPU_GROUP_CONTROL) {
         s->control_flags = r->flags & VIRT_RDTSC ? VCPU_CONTROL_RDTSC : 0;
+        s->exceptions = (u32)r->exceptions;
+        s->control_reserved[0] = s->control_reserved[1] = 0;
+    }
 }
 
 u64 virt_io_count(const struct vcpu *v, bool rep, u32 address_size)

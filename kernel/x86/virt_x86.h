@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What vmx*.c and svm*.c share: guest registers that hardware does not switch, tags, events. Home CPU of the vCPU only. */
 #pragma once
+#include "arch/x86.h"
 #include "cpu.h"
 #include "vcpu.h"
 
@@ -11,6 +12,8 @@ struct virt_regs {
     u64 cr8;                   /* no TPR is virtualized: MOV CR8 exits on both */
     u64 msr[VIRT_MSRS];        /* SVM: TSC_AUX only, the rest is in the VMCB */
     u64 flags;                 /* VIRT_* */
+    u64 exceptions;            /* vectors whose exits the VMM asked for */
+    u64 reflect;               /* VIRT_REFLECT: what pending reports */
     u64 control;               /* VMX: processor-based controls as the VMCS has them; SVM: what the intercepts were made from, 0: nothing yet */
     u64 host_cr3;              /* VMX: as the VMCS has it */
     u64 rip, rsp, rflags, rax; /* SVM: as at the entry, see svm_exit.c */
@@ -24,8 +27,13 @@ static_assert(sizeof(struct virt_regs) <= sizeof(((struct vcpu *)0)->backend), "
 #define VIRT_IRET         0x40ul  /* SVM: the guest stands at the IRET that will unblock NMIs */
 #define VIRT_FAILED       0x20ul  /* the last entry failed: nothing was delivered */
 #define VIRT_RIP_ADVANCED 0x10ul  /* SVM: RIP was moved over an injected software interrupt */
+#define VIRT_REFLECT      0x80ul  /* the last exit was an exception that goes back to the guest */
 
 #define VIRT_DR7_ENABLED 0xfful   /* L0..G3 */
+
+/* Exceptions that exit whatever the VMM asked for. A machine check is the host's. #AC and #DB can be raised again by their own delivery, without
+ * an instruction in between: undisturbed such a guest would keep its CPU for ever (CVE-2015-5307, CVE-2015-8104). */
+#define VIRT_EXCEPTIONS (1u << VECTOR_MC | 1u << VECTOR_AC | 1u << VECTOR_DB)
 
 static inline struct virt_regs *virt_regs(struct vcpu *v)
 {
@@ -68,6 +76,12 @@ static inline void virt_leave(struct cpu *cpu, struct vcpu *v)
 bool virt_tag(struct cpu *cpu, struct vcpu *v);
 /* The event hardware was delivering when it exited, as what `pending` reports. */
 u64 virt_pending(const struct vcpu *v, u64 event);
+/* Does this exception go back to the guest, as the VMM did not ask for it? first: the event that was being delivered, as virt_pending takes it. */
+bool virt_reflects(struct vcpu *v, u32 vector, u64 first);
+/* Then this is what `pending` reports, and the exit is a window: a delivery comes before host interrupts, they would wait for ever. */
+enum virt_exit virt_reflect(struct vcpu *v, u64 event);
+/* DR6 after a #DB with these causes, as an exit qualification or pending debug exceptions have them (Intel SDM 3C 28.2.1). */
+u64 virt_dr6(u64 dr6, u64 causes);
 /* Load and store of what stands in struct virt_regs, the same on both. */
 void virt_load(struct vcpu *v, const struct vcpu_state *s, u32 groups);
 void virt_store(struct vcpu *v, struct vcpu_state *s, u32 groups);

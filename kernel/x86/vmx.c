@@ -137,7 +137,7 @@ static void controls(struct cpu *cpu, struct vcpu *v)
     } rows[] = {
         { VMCS_PIN_CTRL, f[VMX_FIXED_PIN] },   { VMCS_PROC_CTRL, f[VMX_FIXED_PROC] },   { VMCS_PROC2_CTRL, f[VMX_FIXED_PROC2] },
         { VMCS_EXIT_CTRL, f[VMX_FIXED_EXIT] }, { VMCS_ENTRY_CTRL, f[VMX_FIXED_ENTRY] }, { VMCS_EPTP, eptp(v) },
-        { VMCS_LINK_POINTER, ~0ul },           { VMCS_EXCEPTION_BITMAP, 1u << VECTOR_MC },
+        { VMCS_LINK_POINTER, ~0ul },           { VMCS_EXCEPTION_BITMAP, VIRT_EXCEPTIONS },
         { VMCS_CR0_MASK, f[VMX_FIXED_CR0] | CR0_CD | CR0_NW },  { VMCS_CR4_MASK, f[VMX_FIXED_CR4] },
         { VMCS_PF_ERROR_MASK, 0 },             { VMCS_PF_ERROR_MATCH, 0 },              { VMCS_CR3_TARGET_COUNT, 0 },
         { VMCS_EXIT_MSR_STORE_COUNT, 0 },      { VMCS_EXIT_MSR_LOAD_COUNT, 0 },         { VMCS_ENTRY_MSR_LOAD_COUNT, 0 },

@@ -139,12 +139,57 @@ static enum virt_exit failed(struct vcpu *v, u64 reason, u32 error, struct vcpu_
 
 /* ---- Exits the kernel handles itself ---- */
 
-static bool is_exception(u64 reason, u32 type, u32 vector)
+/* The exit left DR6 and DR7 as they were, and delivery by an entry will too (26.1, 27.6.1.1). INT1 has RIP at it and no cause. */
+static void reflect_debug(struct vcpu *v, u64 info)
 {
-    if (VMX_REASON_BASIC(reason) != VMX_REASON_EXCEPTION)
-        return false;
+    struct virt_regs *const r = virt_regs(v);
+    if (VMX_INTR_TYPE(info) == VMX_EVENT_PRIV) {
+        const u64 next = mach_vmread(VMCS_GUEST_RIP) + mach_vmread(VMCS_EXIT_INSN_LEN);
+        const bool wide = mach_vmread(VMCS_ENTRY_CTRL) & VMX_ENTRY_IA32E && mach_vmread(VMCS_GUEST_CS_AR) & VMX_AR_L;
+        mach_vmwrite(VMCS_GUEST_RIP, wide ? next : next & 0xffffffff);
+    } else {
+        r->dr6 = virt_dr6(r->dr6, mach_vmread(VMCS_EXIT_QUALIFICATION));
+    }
+    mach_vmwrite(VMCS_GUEST_DR7, mach_vmread(VMCS_GUEST_DR7) & ~DR7_GD);
+}
+
+/* Delivery ends blocking by STI and MOV SS, which with RFLAGS.TF would ask for a pending single step (27.3.1.5). RFLAGS.RF is as it would be
+ * pushed (28.3.3). NMIs that a faulting IRET unblocked stay so: the guest's handler runs. */
+static enum virt_exit reflect(struct vcpu *v, u64 info)
+{
+    const u32 vector = info & 0xff;
+    const u64 blocked = mach_vmread(VMCS_GUEST_INTERRUPTIBILITY);
+    u64 event = VCPU_EVENT_EXCEPTION(vector);
+    if (vector == VECTOR_DB)
+        reflect_debug(v, info);
+    if (info & VMX_INTR_ERROR)
+        event |= VCPU_EVENT_ERROR | mach_vmread(VMCS_EXIT_ERROR_CODE) << 32;
+    mach_vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocked & ~(u64)(VMX_BLOCK_STI | VMX_BLOCK_MOV_SS));
+    return virt_reflect(v, event);
+}
+
+static u64 vectoring_event(void)
+{
+    u64 event = mach_vmread(VMCS_VECTORING_INFO);
+    if (!(event & VMX_INTR_VALID))
+        return 0;
+    if (event & VMX_INTR_ERROR)
+        event |= mach_vmread(VMCS_VECTORING_ERROR) << 32;
+    return event & ~(u64)VMX_INTR_UNBLOCK;   /* here it is undefined */
+}
+
+static bool exception_handled(struct cpu *cpu, struct vcpu *v, enum virt_exit *what)
+{
     const u64 info = mach_vmread(VMCS_EXIT_INTR_INFO);
-    return VMX_INTR_TYPE(info) == type && (info & 0xff) == vector;
+    const u32 vector = info & 0xff;
+    if (vector == VECTOR_NMI || vector == VECTOR_MC) {
+        kern_nmi(cpu, vector);   /* the exit took the event: the machine will not deliver it */
+        return true;
+    }
+    if (!virt_reflects(v, vector, vectoring_event()))
+        return false;
+    *what = reflect(v, info);
+    return true;
 }
 
 /* An IRET that faulted had already unblocked NMIs: they are blocked again, as it will be executed again (28.2.3). */
@@ -175,20 +220,17 @@ static bool handled(struct cpu *cpu, struct vcpu *v, u64 reason, enum virt_exit 
     case VMX_REASON_DR:
         virt_regs(v)->flags |= VIRT_DR;   /* executed again, with its own debug registers */
         return true;
+    case VMX_REASON_EXCEPTION:
+        return exception_handled(cpu, v, what);
     }
-    const u32 vector = is_exception(reason, VMX_EVENT_NMI, VECTOR_NMI)         ? VECTOR_NMI
-                       : is_exception(reason, VMX_EVENT_EXCEPTION, VECTOR_MC) ? VECTOR_MC
-                                                                              : 0;
-    if (vector)
-        kern_nmi(cpu, vector);   /* the exit took the event: the machine will not deliver it */
-    return vector;
+    return false;
 }
 
 enum virt_exit vmx_exit(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, struct vcpu_exit *e)
 {
     enum virt_exit what;
     vmx_leave(cpu, v);
-    virt_regs(v)->flags &= ~VIRT_FAILED;
+    virt_regs(v)->flags &= ~(VIRT_FAILED | VIRT_REFLECT);
     if (TRAP_KIND(trap) == TRAP_GUEST_FAILED)
         return failed(v, 0, info == 2 ? (u32)mach_vmread(VMCS_INSN_ERROR) : 0, e);
     const u64 raw = mach_vmread(VMCS_EXIT_REASON);
@@ -212,15 +254,14 @@ enum virt_exit vmx_exit(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, str
 
 u64 vmx_pending(struct cpu *cpu, struct vcpu *v)
 {
-    if (virt_regs(v)->flags & VIRT_FAILED)
-        return v->inject;
-    u64 event = mach_vmread(VMCS_VECTORING_INFO);
-    if (!(event & VMX_INTR_VALID))
+    const struct virt_regs *const r = virt_regs(v);
+    if (unlikely(r->flags & (VIRT_FAILED | VIRT_REFLECT)))
+        return r->flags & VIRT_FAILED ? v->inject : r->reflect;
+    const u64 event = vectoring_event();
+    if (likely(!event))
         return 0;
-    if (event & VMX_INTR_ERROR)
-        event |= mach_vmread(VMCS_VECTORING_ERROR) << 32;
     /* Its delivery may have blocked NMIs; an NMI can be injected only while they are not (26.3.1.5). */
     if (VMX_INTR_TYPE(event) == VMX_EVENT_NMI)
         mach_vmwrite(VMCS_GUEST_INTERRUPTIBILITY, mach_vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(u64)VMX_BLOCK_NMI);
-    return virt_pending(v, event & ~(u64)VMX_INTR_UNBLOCK);
+    return virt_pending(v, event);
 }

@@ -149,7 +149,7 @@ void vmx_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 g
     if (groups & VCPU_GROUP_EFER)
         efer_load(s);
     if (groups & VCPU_GROUP_CONTROL)
-        mach_vmwrite(VMCS_EXCEPTION_BITMAP, s->exceptions | 1u << VECTOR_MC);   /* a machine check is the host's */
+        mach_vmwrite(VMCS_EXCEPTION_BITMAP, s->exceptions | VIRT_EXCEPTIONS);
     if (groups & (VCPU_GROUP_CR | VCPU_GROUP_EFER | VCPU_GROUP_PDPTE))
         v->tag_epoch = 0;   /* what the guest's own tables translated to is stale: a fresh tag */
 }
@@ -170,8 +170,4 @@ void vmx_store(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups
         cr_store(s);
     if (groups & VCPU_GROUP_ACTIVITY)
         s->activity = VCPU_ACTIVITY_ACTIVE;
-    if (groups & VCPU_GROUP_CONTROL) {
-        s->exceptions = (u32)mach_vmread(VMCS_EXCEPTION_BITMAP) & ~(1u << VECTOR_MC);
-        s->control_reserved[0] = s->control_reserved[1] = 0;
-    }
 }

@@ -4,6 +4,8 @@
 
     .text
     .code16
+    .org 1 * 4
+    .word RULES_DB_HANDLER, 0
     .org 6 * 4
     .word RULES_UD_HANDLER, 0
     .org RULES_VECTOR * 4
@@ -42,12 +44,24 @@
     .org RULES_UD
     ud2
 
+    .org RULES_STEP
+    nop
+    nop
+    hlt
+
     .org RULES_HANDLER
     outb %al, $RULES_VECTOR
     iretw
 
     .org RULES_UD_HANDLER
     outb %al, $6
+    iretw
+
+    .org RULES_DB_HANDLER
+    movl %dr6, %eax
+    movw %sp, %bx
+    movw (%bx), %bx                 /* where it came from */
+    outb %al, $1
     iretw
 
     .org 0x1400

@@ -10,5 +10,7 @@
 #define RULES_WRITE      0x1100   /* byte at 0x3000 = al; OUT */
 #define RULES_TSC        0x1140   /* RDTSC; OUT */
 #define RULES_UD         0x1180   /* UD2 */
+#define RULES_STEP       0x11c0   /* NOP, NOP, HLT: to be executed with RFLAGS.TF */
 #define RULES_HANDLER    0x1200   /* of RULES_VECTOR: OUT to the port of that number; IRET */
 #define RULES_UD_HANDLER 0x1240   /* of #UD: OUT to port 6; IRET */
+#define RULES_DB_HANDLER 0x1280   /* of #DB: eax = DR6, bx = IP that was pushed; OUT to port 1; IRET */

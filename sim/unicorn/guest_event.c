@@ -103,6 +103,11 @@ static bool undefined(struct guest_run *r)
         r->core->env->rip += i.length;
         return false;
     case 0xf1:   /* INT1: a trap */
+        if (g->exceptions >> VECTOR_DB & 1) {
+            r->out->info = 0;
+            r->out->vector = VECTOR_DB;
+            return report(r, EVENT_EXCEPTION, &i);
+        }
         r->core->env->rip += i.length;
         r->core->event = VCPU_EVENT_VALID | 0x500 | VECTOR_DB;
         r->core->event_bytes = 0;

@@ -10,10 +10,18 @@
 #define EFER_LMA   0x400u
 #define RFLAGS_IF  0x200u
 #define RFLAGS_VM  0x20000u
+#define DR6_CAUSES 0xe00fu
+#define VECTOR_DB  1u
 #define FLAGS_B    0x400000u   /* of a lib_segment */
 #define FLAGS_L    0x200000u
 #define FLAGS_P    0x8000u
 #define FLAGS_BUSY 0x200u      /* of a TSS: the library's TR never has it, the hardware's always */
+
+/* Then the library starts without a cause in DR6 and leaves those of the #DB it stops at; the guest's DR6 waits in struct sim_guest. */
+static bool reports_debug(const struct sim_guest *g)
+{
+    return g->exceptions >> VECTOR_DB & 1;
+}
 
 static void load_segment(struct lib_segment *to, const struct vcpu_segment *from)
 {
@@ -85,7 +93,7 @@ void guest_load(struct core *c, const struct sim_guest *g)
     *c->msrs = (struct lib_msrs){.sysenter_cs = (u32)g->sysenter_cs, .sysenter_esp = g->sysenter_esp, .sysenter_eip = g->sysenter_eip,
                                  .star = g->star, .lstar = g->lstar, .cstar = g->cstar, .fmask = g->fmask,
                                  .kernel_gs = g->kernel_gs, .tsc_aux = g->tsc_aux};
-    c->exception->dr[6] = g->dr6;   /* DR7 stays off: breakpoints are not modelled */
+    c->exception->dr[6] = reports_debug(g) ? g->dr6 & ~DR6_CAUSES : g->dr6;   /* DR7 stays off: breakpoints are not modelled */
     env->hflags = g->interruptibility & (VCPU_BLOCKED_STI | VCPU_BLOCKED_MOV_SS) ? LIB_SHADOW : 0;
     env->hflags2 = (env->hflags2 & ~LIB_NMI_BLOCKED) | (g->interruptibility & VCPU_BLOCKED_NMI ? LIB_NMI_BLOCKED : 0);
     guest_hflags(c);
@@ -118,6 +126,7 @@ void guest_store(const struct core *c, struct sim_guest *g)
     g->idtr.limit = env->idtr.limit;
     g->cr2 = env->cr[2];
     g->kernel_gs = c->msrs->kernel_gs;   /* SWAPGS */
-    g->dr6 = c->exception->dr[6];
+    if (!reports_debug(g))
+        g->dr6 = c->exception->dr[6];
     g->interruptibility = interruptibility(env, g->interruptibility);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest_fixture.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include "kernel_fixture_sim.h"
 
@@ -97,4 +98,15 @@ u32 guest_run(struct guest *g, u32 dirty)
 void guest_fetch(struct guest *g, u32 groups)
 {
     assert_int_equal(fixture_call(g->f, g->ec, HYPERCALL_vcpu_fetch, GUEST_SEL_VCPU, groups), OK);
+}
+
+void guest_register(struct unit_group *group, struct CMUnitTest *out, const struct guest_test *tests, u32 count)
+{
+    for (u64 vendor = SIM_VMX; vendor <= SIM_SVM; vendor++)
+        for (u32 i = 0; i < count; i++) {
+            char *text = malloc(80);
+            snprintf(text, 80, "%s_%s", tests[i].name, vendor == SIM_VMX ? "vmx" : "svm");
+            out[group->count++] = (struct CMUnitTest){ .name = text, .test_func = tests[i].test, .initial_state = (void *)vendor };
+        }
+    unit_register(group);
 }

@@ -51,6 +51,25 @@ bool guest_step(struct guest *g);
 bool guest_inside(const struct guest *g);
 void guest_fetch(struct guest *g, u32 groups);
 
+/* A group of tests that each run on the simulated VMX and on the simulated SVM; the test asks VENDOR(state) which:
+ *     GUEST_GROUP(vcpu_event, GUEST_TEST(event_is_delivered), GUEST_TEST(kick_is_sticky)); */
+struct guest_test {
+    const char *name;
+    void (*test)(void **state);
+};
+void guest_register(struct unit_group *group, struct CMUnitTest *out, const struct guest_test *tests, u32 count);
+#define VENDOR(state)    ((enum sim_vendor)(u64)*(state))
+#define GUEST_TEST(test) { #test, test }
+#define GUEST_GROUP(group, ...)                                                                          \
+    static const struct guest_test group##_both[] = { __VA_ARGS__ };                                     \
+    static struct CMUnitTest group##_tests[2 * array_size(group##_both)];                                \
+    static struct unit_group group##_group = { #group, group##_tests, 0, NULL };                         \
+    __attribute__((constructor)) static void group##_register(void)                                      \
+    {                                                                                                    \
+        guest_register(&group##_group, group##_tests, group##_both, array_size(group##_both));           \
+    }                                                                                                    \
+    extern int group##_needs_semicolon
+
 /* guest_fixture_sim.c */
 void guest_sim_engine(struct sim *s, struct engine *e);
 u64 guest_sim_enter(struct sim *s, u32 cpu, struct resume *r, u64 *info);

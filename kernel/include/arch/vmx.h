@@ -269,6 +269,7 @@ enum { VMX_ERROR_VMCALL = 1, VMX_ERROR_VMCLEAR_ADDR = 2, VMX_ERROR_VMCLEAR_VMXON
 #define IO_INFO_SEG(i)     ((u32)(i) >> 15 & 7)
 
 /* Guest state. */
+#define VMX_AR_L               0x2000u   /* access rights of CS: 64-bit code */
 #define VMX_ACTIVITY_ACTIVE    0u
 #define VMX_ACTIVITY_HLT       1u
 #define VMX_ACTIVITY_SHUTDOWN  2u

@@ -74,9 +74,16 @@
 #define RFLAGS_USER                                                                                                    \
     (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_TF | RFLAGS_DF | RFLAGS_OF | RFLAGS_RF | RFLAGS_AC | RFLAGS_ID)
 
-/* Debug registers: reset values (Intel SDM 3B 17.2). */
-#define DR6_INIT 0xffff0ff0ul
-#define DR7_INIT 0x00000400ul
+/* Debug registers (Intel SDM 3B 17.2): reset values; causes in DR6, of which BLD and RTM are 0 if they apply; GD in DR7. */
+#define DR6_INIT   0xffff0ff0ul
+#define DR6_B      0x0000000ful
+#define DR6_BLD    0x00000800ul   /* bus lock */
+#define DR6_BD     0x00002000ul   /* DR7.GD: access to a debug register */
+#define DR6_BS     0x00004000ul   /* single step */
+#define DR6_RTM    0x00010000ul   /* inside a transaction */
+#define DR6_ZERO   (DR6_BLD | DR6_RTM)
+#define DR7_INIT   0x00000400ul
+#define DR7_GD     0x00002000ul
 
 /* MSRs. */
 #define MSR_TSC                0x10u

@@ -124,6 +124,22 @@ static void revoke_waits_for_other_cpus(void **state)
     assert_int_equal(s->a->resume.gpr[RAX], OK);
 }
 
+/* The child drops the page itself and waits for CPU 1. Its parent's revoke finds nothing to take, but must wait as well. */
+static void revoke_waits_for_a_shootdown_of_others(void **state)
+{
+    struct scene *s = *state;
+    struct ec *b = fixture_thread(s->f, 0, s->f->pd, 20, 200);
+    assert_int_equal(delegate(s, PAGE, THERE, DELEGATE(1, RIGHT_R, SPACE_MEMORY, SPACE_MEMORY)), OK);
+    fixture_run(s->f, 0);
+    fixture_call(s->f, b, HYPERCALL_revoke, PD, THERE, REVOKE(1, SPACE_MEMORY), REVOKE_SELF);
+    assert_int_equal(b->state, EC_WAIT_TLB);
+    assert_ptr_equal(s->cpu->current, s->a);
+    fixture_call(s->f, s->a, HYPERCALL_revoke, FIXTURE_SEL_PD, PAGE, REVOKE(1, SPACE_MEMORY), 0);
+    assert_int_equal(s->a->state, EC_WAIT_TLB);
+    fixture_interrupts(s->f);
+    assert_int_equal(s->a->state, EC_READY);
+}
+
 static void nothing_loaded_nothing_to_wait_for(void **state)
 {
     struct scene *s = *state;
@@ -225,5 +241,6 @@ static void forged_progress_skips(void **state)
 
 #define T(name, vendor) cmocka_unit_test_setup_teardown(name, setup_##vendor, teardown)
 TEST_GROUP(hypercall_space, T(memory_arrives_with_fewer_rights, vmx), T(guest_memory, vmx), T(guest_memory, svm), T(guest_memory_without_quota, vmx),
-           T(guest_memory_without_quota, svm), T(revoke_waits_for_other_cpus, vmx), T(nothing_loaded_nothing_to_wait_for, vmx),
+           T(guest_memory_without_quota, svm), T(revoke_waits_for_other_cpus, vmx),
+           T(revoke_waits_for_a_shootdown_of_others, vmx), T(nothing_loaded_nothing_to_wait_for, vmx),
            T(a_waiter_for_the_shootdown_dies, vmx), T(a_dead_waiter_is_released_later, vmx), T(a_preempted_delegate_is_one_hypercall, vmx), T(forged_progress_skips, vmx));

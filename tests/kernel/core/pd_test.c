@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Is a protection domain gone without a trace once nobody names it: with threads of it running, waiting, calling, on all CPUs? */
 #include "pd.h"
+#include "apic.h"
 #include "kernel_fixture.h"
 #include "sm.h"
 
@@ -289,6 +290,53 @@ static void a_utcb_that_was_passed_on(void **state)
     assert_false(space_mem_lookup(&other->memory, 0x5001, &frame, &rights));
 }
 
+/* A high-priority thread ends with its domain; whoever runs next stands at the end of a chain of calls so long that the way there is interrupted,
+ * again and again, while the domain goes. */
+static void the_way_to_the_next_thread_is_long(void **state)
+{
+    struct scene *s = *state;
+    enum { CHAIN = 40 };
+    struct ec *ec = s->a;
+    for (u32 i = 0; i < CHAIN; i++) {
+        struct ec *handler = fixture_handler(s->f, 0, s->f->pd, INNER + 2 * i);
+        fixture_call(s->f, ec, HYPERCALL_call, INNER + 2 * i + 1, 0);
+        ec = handler;
+    }
+    struct pd *pd = fixture_pd(s->f, 1 << 20, PD);
+    fixture_thread(s->f, 0, pd, 50, PD + 1);
+    fixture_run(s->f, 0);
+    assert_ptr_equal(s->cpu->current->pd, pd);
+    fixture_cpu(s->f, 0);
+    assert_int_equal(space_obj_revoke(s->cpu, &s->f->pd->objects, PD, 3, true), OK);
+    u32 windows = 0;
+    for (u32 i = 0; i < 40; i++) {
+        apic_ipi(fixture_cpu(s->f, 0), s->cpu);
+        windows += fixture_trap(s->f, 0, TRAP(TRAP_NONE, 0), 0)->kind == RESUME_WINDOW;
+        fixture_trap(s->f, 1, TRAP(TRAP_NONE, 0), 0);
+    }
+    assert_true(windows > 10);
+    fixture_interrupts(s->f);
+    assert_ptr_equal(s->cpu->current, ec);
+}
+
+/* Tables without a page in them, after a delegation that found no memory: a CPU that has run a guest on the space may walk through them out of
+ * its caches, and a later guest whose top-level table is the same page would go on with them. */
+static void empty_guest_tables_are_flushed(void **state)
+{
+    struct scene *s = *state;
+    u64 done;
+    struct space_mem *guest;
+    struct pd *pd = fixture_pd(s->f, 1 << 20, PD);
+    fixture_cpu(s->f, 0);
+    assert_int_equal(pd_guest(pd, &guest), OK);
+    assert_int_equal(ptab_reserve(&guest->ptab, 0x1000, 1, 1, &done), OK);
+    atomic_or(&guest->cpus, bit(1));
+    const u64 generation = atomic_load(&s->f->k->tlb_generation);
+    assert_int_equal(fixture_call(s->f, s->a, HYPERCALL_revoke, FIXTURE_SEL_PD, PD, REVOKE(1, 0), REVOKE_SELF), OK);
+    fixture_settle(s->f);
+    assert_true(atomic_load(&s->f->k->tlb_generation) > generation);
+}
+
 static void create_and_destroy_a_hundred(void **state)
 {
     struct scene *s = *state;
@@ -305,4 +353,5 @@ static void create_and_destroy_a_hundred(void **state)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 TEST_GROUP(pd, T(quota_goes_and_comes_back), T(with_threads_in_every_state), T(a_domain_that_names_itself), T(originals_go_with_their_maker), T(gifts_to_a_nameless_domain), T(a_family_of_domains), T(guest_memory_goes_too),
            T(a_utcb_under_a_shootdown), T(the_fpu_forgets_the_dead), T(short_hypercalls_release), T(memory_passed_on_lives_on),
-           T(a_utcb_page_that_was_replaced), T(a_utcb_that_was_passed_on), T(create_and_destroy_a_hundred));
+           T(a_utcb_page_that_was_replaced), T(a_utcb_that_was_passed_on), T(the_way_to_the_next_thread_is_long),
+           T(empty_guest_tables_are_flushed), T(create_and_destroy_a_hundred));

@@ -259,8 +259,44 @@ static void nmis_are_remembered(void **state)
     assert_int_equal(atomic_load(&s->cpu->nmi), bit(2) | bit(18));
 }
 
+/* The message that an earlier SC is to be started arrives when that SC is gone and the next one is just being bound. */
+static struct scene *acting;
+static struct ec *bound_to;
+static bool arrived;
+static void arrive(void *arg)
+{
+    if (arrived || !atomic_load(&bound_to->own))
+        return;
+    arrived = true;
+    fixture_trap(acting->f, 1, TRAP(TRAP_NONE, 0), 0);
+    fixture_cpu(acting->f, 0);
+}
+
+static void a_late_message_to_start(void **state)
+{
+    struct scene *s = *state;
+    struct ec *ec;
+    struct sc *sc;
+    const struct ec_config config = { .utcb = 0x20000000, .ip = 0x400000, .cpu = 1 };
+    struct cpu *const cpu = fixture_cpu(s->f, 0);
+    assert_int_equal(ec_create(cpu, s->f->pd, &config, &ec), OK);
+    assert_int_equal(space_obj_insert(&s->f->pd->objects, 100, &ec->object), OK);
+    sched_send(cpu, ec, EC_INBOX_SC);
+    acting = s;
+    bound_to = ec;
+    arrived = false;
+    sim_unit_hook(s->f->sim, arrive, NULL);
+    assert_int_equal(sc_create(cpu, s->f->pd, ec, 20, FIXTURE_BUDGET, &sc), OK);
+    sim_unit_hook(s->f->sim, NULL, NULL);
+    assert_true(arrived);
+    sc_start(cpu, sc);
+    fixture_interrupts(s->f);
+    assert_ptr_equal(s->f->k->cpu[1]->current, ec);
+    object_unref(fixture_cpu(s->f, 0), &sc->object);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-TEST_GROUP(sched, T(nothing_to_run_is_idle), T(a_higher_priority_preempts), T(all_priorities_in_order), T(budgets_go_round),
+TEST_GROUP(sched, T(a_late_message_to_start), T(nothing_to_run_is_idle), T(a_higher_priority_preempts), T(all_priorities_in_order), T(budgets_go_round),
            T(the_timer_ends_the_budget), T(the_rest_of_a_budget_is_kept), T(huge_budgets_do_not_wrap), T(spaces_are_switched_and_told),
            T(a_thread_for_another_cpu_starts_there), T(a_start_that_is_overtaken), T(news_of_an_sc_is_late_or_double), T(the_timer_is_written_when_it_changes_only), T(an_ec_gets_time_again), T(a_thread_destroys_itself),
            T(spurious_interrupts_do_nothing), T(nmis_are_remembered));

@@ -197,6 +197,18 @@ static void a_preempted_clear_goes_on(void **state)
     expect(f, B, 0x105, 6, 0x107, 0x10b, F0 + 6);
 }
 
+/* Two delegations side by side: either can be taken back without memory, whoever pays for the child's ranges. */
+static void edges_of_earlier_delegations_need_no_memory(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(delegate(f, ROOT, R0, A, 0x100, 1, RW), OK);
+    assert_int_equal(delegate(f, ROOT, R0 + 1, A, 0x101, 1, RW), OK);
+    sim_unit_fail(f->w->sim, 1);
+    assert_int_equal(revoke(f, ROOT, R0 + 1, 1, false), OK);
+    sim_unit_fail(f->w->sim, 0);
+    expect(f, A, 0xff, 4, 0x100, 0x101, F0);
+}
+
 static void a_flush_is_asked_of_those_who_may_translate(void **state)
 {
     struct fixture *f = *state;
@@ -338,6 +350,6 @@ TEST_GROUP(space_mem_revoke, T(revoke_takes_all_generations), T(revoke_of_part_i
            T(revoke_from_one_child_leaves_the_other), T(a_revoke_that_gets_no_memory_takes_nothing),
            T(a_revoke_of_oneself_that_gets_no_memory_takes_nothing),
            T(a_revoke_at_the_edges_of_a_delegation_needs_no_memory), T(a_preempted_revoke_makes_progress),
-           T(a_preempted_clear_goes_on), T(a_flush_is_asked_of_those_who_may_translate), T(one_flush_serves_all_spaces_of_a_step),
+           T(a_preempted_clear_goes_on), T(edges_of_earlier_delegations_need_no_memory), T(a_flush_is_asked_of_those_who_may_translate), T(one_flush_serves_all_spaces_of_a_step),
            T(no_flush_where_nothing_can_be_cached), T(tables_are_freed_after_the_flush),
            T(a_delegation_during_a_revoke_is_before_or_after_it), T(a_delegation_over_a_fresh_edge_is_cut));

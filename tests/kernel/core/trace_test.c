@@ -16,6 +16,7 @@ struct stream {
 static void sink(void *arg, const void *bytes, u32 count)
 {
     struct stream *s = arg;
+    assert_int_equal(s->g->f->k->trace_lock.held.v, 1);   /* CPUs take turns: a record is never torn by another's */
     s->bytes = realloc(s->bytes, s->count + count);
     memcpy(s->bytes + s->count, bytes, count);
     s->count += count;

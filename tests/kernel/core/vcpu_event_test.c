@@ -2,8 +2,6 @@
 /* What becomes of events, kicks and windows? Is anything lost, delivered twice, or left behind? Each test runs on the simulated VMX and
  * on the simulated SVM. */
 #include "vcpu.h"
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include "abi/vcpu_groups.h"
 #include "apic.h"
@@ -11,8 +9,6 @@
 #include "fpu.h"
 #include "guest_fixture.h"
 #include "kernel_fixture_sim.h"
-
-#define VENDOR(state) ((enum sim_vendor)(u64)*(state))
 
 /* ---- Events ---- */
 
@@ -294,26 +290,7 @@ static void nmi_window_after_iret(void **state)
 
 /* ---- Every test on both vendors ---- */
 
-static const struct {
-    const char *name;
-    void (*test)(void **state);
-} both[] = {
-#define T(test) { #test, test }
-    T(event_is_delivered), T(undelivered_event_is_pending), T(event_of_the_guest_itself), T(event_survives_a_host_interrupt),
-    T(host_interrupt_is_taken), T(kick_before_a_run), T(kick_is_sticky), T(kick_from_another_cpu), T(kick_leaves_no_fpu),
-    T(window_is_open_at_once), T(window_opens_later), T(nmi_window_after_iret),
-};
-
-static struct CMUnitTest tests[2 * array_size(both)];
-static struct unit_group group = { "vcpu_event", tests, 0, NULL };
-
-__attribute__((constructor)) static void vcpu_event_register(void)
-{
-    for (u64 vendor = SIM_VMX; vendor <= SIM_SVM; vendor++)
-        for (u32 i = 0; i < array_size(both); i++) {
-            char *text = malloc(80);
-            snprintf(text, 80, "%s_%s", both[i].name, vendor == SIM_VMX ? "vmx" : "svm");
-            tests[group.count++] = (struct CMUnitTest){ .name = text, .test_func = both[i].test, .initial_state = (void *)vendor };
-        }
-    unit_register(&group);
-}
+GUEST_GROUP(vcpu_event, GUEST_TEST(event_is_delivered), GUEST_TEST(undelivered_event_is_pending), GUEST_TEST(event_of_the_guest_itself),
+            GUEST_TEST(event_survives_a_host_interrupt), GUEST_TEST(host_interrupt_is_taken), GUEST_TEST(kick_before_a_run),
+            GUEST_TEST(kick_is_sticky), GUEST_TEST(kick_from_another_cpu), GUEST_TEST(kick_leaves_no_fpu),
+            GUEST_TEST(window_is_open_at_once), GUEST_TEST(window_opens_later), GUEST_TEST(nmi_window_after_iret));

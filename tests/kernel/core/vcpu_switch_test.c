@@ -2,8 +2,6 @@
 /* Registers that only software switches, the FPU, cached translations: has the guest its own, and the host its own again? Each test runs on the
  * simulated VMX and on the simulated SVM. */
 #include "vcpu.h"
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include "abi/vcpu_groups.h"
 #include "apic.h"
@@ -11,8 +9,6 @@
 #include "fpu.h"
 #include "guest_fixture.h"
 #include "kernel_fixture_sim.h"
-
-#define VENDOR(state) ((enum sim_vendor)(u64)*(state))
 
 /* ---- Host and guest registers ---- */
 
@@ -154,25 +150,6 @@ static void paging_change_takes_a_fresh_tag(void **state)
 
 /* ---- Every test on both vendors ---- */
 
-static const struct {
-    const char *name;
-    void (*test)(void **state);
-} both[] = {
-#define T(test) { #test, test }
-    T(host_registers_are_back), T(what_the_guest_changed_is_kept), T(debug_registers_are_switched_when_used),
-    T(fpu_image_round_trip), T(bad_fpu_group_is_refused), T(revoke_waits_for_the_guest), T(paging_change_takes_a_fresh_tag),
-};
-
-static struct CMUnitTest tests[2 * array_size(both)];
-static struct unit_group group = { "vcpu_switch", tests, 0, NULL };
-
-__attribute__((constructor)) static void vcpu_switch_register(void)
-{
-    for (u64 vendor = SIM_VMX; vendor <= SIM_SVM; vendor++)
-        for (u32 i = 0; i < array_size(both); i++) {
-            char *text = malloc(80);
-            snprintf(text, 80, "%s_%s", both[i].name, vendor == SIM_VMX ? "vmx" : "svm");
-            tests[group.count++] = (struct CMUnitTest){ .name = text, .test_func = both[i].test, .initial_state = (void *)vendor };
-        }
-    unit_register(&group);
-}
+GUEST_GROUP(vcpu_switch, GUEST_TEST(host_registers_are_back), GUEST_TEST(what_the_guest_changed_is_kept),
+            GUEST_TEST(debug_registers_are_switched_when_used), GUEST_TEST(fpu_image_round_trip), GUEST_TEST(bad_fpu_group_is_refused),
+            GUEST_TEST(revoke_waits_for_the_guest), GUEST_TEST(paging_change_takes_a_fresh_tag));

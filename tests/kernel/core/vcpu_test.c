@@ -9,8 +9,6 @@
 #include "arch/x86.h"
 #include "guest_fixture.h"
 
-#define VENDOR(state) ((enum sim_vendor)(u64)*(state))
-
 /* ---- Groups: what is written arrives in the guest, and comes back ---- */
 
 struct member {

@@ -59,7 +59,7 @@ K_tsan   := -fsanitize=thread
 K_tsan-gcc := -fsanitize=thread -Wno-tsan
 VARIANTS := plain clang asan fuzz cov tsan tsan-gcc
 
-.PHONY: help all run unit check test soak coverage iso tidy setup setup-test hosted bare user bundles clean fuzz format
+.PHONY: help all run unit check test soak coverage iso tidy hosted bare user bundles clean fuzz format
 help:
 	@printf '%s\n' \
 	 'make run        set up, build, run guest-hello in the process, show its console and its exits' \
@@ -73,11 +73,9 @@ help:
 	 'make clean      remove build/' \
 	 'Variables: V=1 shows commands, UNICORN=0 builds without the GPL engine, SETUP=yes lets set-up use sudo.'
 
-# ---- Set-up ----
-setup:
-	@harness/setup base
-setup-test:
-	@harness/setup base test
+# ---- Set-up: setup-a-b installs the groups a and b of harness/setup; nothing to do the second time ----
+setup-%:
+	@harness/setup $(subst -, ,$*)
 
 # ---- Hosted variants ----
 define HOSTED_RULES
@@ -208,22 +206,25 @@ bare: build/bare/kernel.elf
 all: hosted bare user bundles
 
 # ---- What users call ----
-run: setup
+run: setup-base
 	@$(MAKE) --no-print-directory hosted user bundles
 	@./orrery run guest-hello --exits
 
-unit: build/asan/unit
+unit: setup-base-unit
+	@$(MAKE) --no-print-directory build/asan/unit
 	@tests/run_unit build/asan/unit
 
-tidy: build/plain/kernel.o build/bare/kernel.elf
+tidy: setup-base
+	@$(MAKE) --no-print-directory build/plain/kernel.o build/bare/kernel.elf
 	@tests/tidy
 
-check: tidy unit all
-	@tests/conform/run.py --quick
+check: tidy unit
+	@$(MAKE) --no-print-directory all
+	@ORRERY_NO_BUILD=1 tests/conform/run.py --quick
 
-test: setup-test
+test: setup-base-unit-iso-machines
 	@$(MAKE) --no-print-directory test-all
-test-all: all build/asan/unit build/plain/unit build/orrery-unicorn-clang build/orrery-unicorn-tsan build/orrery-unicorn-tsan-gcc build/bare-clang/kernel.elf user-clang fuzz-binaries iso
+test-all: all build/asan/unit build/plain/unit build/orrery-unicorn-clang build/orrery-unicorn-tsan build/orrery-unicorn-tsan-gcc build/bare-clang/kernel.elf user-clang fuzz-binaries build/orrery-hello.iso
 	@tests/run_all
 user-clang: build/user-clang/root.elf build/user-clang/vmm.elf $(PROGRAMS:%=build/user-clang/%.elf)
 
@@ -235,11 +236,13 @@ build/fuzzers/%: tests/fuzz/%.c $(FUZZ_HARNESS) build/fuzz/libkernel.a build/fuz
 	@mkdir -p $(@D)
 	$(Q)clang $(HOSTED) $(F_asan) -no-pie -fsanitize=fuzzer $(I_tests) -o $@ $< $(FUZZ_HARNESS) -Wl,--start-group build/fuzz/libkernel.a build/fuzz/libsim.a -Wl,--end-group
 
-coverage: build/cov/unit
+coverage: setup-base-unit-coverage
+	@$(MAKE) --no-print-directory build/cov/unit
 	@tests/coverage
 
 SCENARIO ?= hello
-iso: build/orrery-$(SCENARIO).iso
+iso: setup-base-iso
+	@$(MAKE) --no-print-directory build/orrery-$(SCENARIO).iso
 build/orrery-%.iso: build/bare/kernel.elf build/bundle/%.bundle kernel/bare/grub.cfg
 	$(call say,ISO,$@)
 	$(Q)rm -rf build/iso-$* && mkdir -p build/iso-$*/boot/grub && cp build/bare/kernel.elf build/iso-$*/boot/ && \
@@ -247,7 +250,7 @@ build/orrery-%.iso: build/bare/kernel.elf build/bundle/%.bundle kernel/bare/grub
 	  grub-mkrescue -d /usr/lib/grub/i386-pc --locales= --fonts= --themes= -o $@ build/iso-$* >build/iso-$*.log 2>&1 || { cat build/iso-$*.log; exit 1; }
 
 MINUTES ?= 30
-soak: setup-test
+soak: setup-base-unit-iso-machines
 	@$(MAKE) --no-print-directory test-all
 	@tests/soak $(MINUTES)
 

@@ -39,7 +39,7 @@ static enum status delegation_step(struct pd *from, struct pd *to, const struct 
     if (d->from_type == SPACE_OBJECT)
         s = space_obj_delegate(&from->objects, base, &to->objects, target, count, d->rights, &step);
     else
-        s = space_mem_delegate(&from->memory, base, memory, target, count, d->rights, &step);
+        s = (*done ? space_mem_delegate_rest : space_mem_delegate)(&from->memory, base, memory, target, count, d->rights, &step);
     *done += step;
     return s;
 }

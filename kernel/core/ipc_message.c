@@ -30,7 +30,7 @@ static enum status delegate(const struct transfer *t, const struct utcb_item *it
     if (item->type == SPACE_OBJECT)
         s = space_obj_delegate(&from->objects, base, &to->objects, target + *done, count, item->rights, &step);
     else
-        s = space_mem_delegate(&from->memory, base, &to->memory, target + *done, count, item->rights, &step);
+        s = (*done ? space_mem_delegate_rest : space_mem_delegate)(&from->memory, base, &to->memory, target + *done, count, item->rights, &step);
     *done += step;
     return s;
 }

@@ -139,18 +139,15 @@ static u64 run_length(struct pd *pd, u64 page, u64 frame, u64 pages)
 enum status pd_unmap(struct cpu *cpu, struct pd *pd, u64 page, const void *memory, u64 pages, u64 *generation)
 {
     const u64 frame = mach_virt_to_phys(memory) >> PAGE_BITS;
-    u64 newest = 0;
     for (u64 i = 0, n; i < pages; i += max(n, 1ul)) {
-        u64 one = 0;
         n = run_length(pd, page + i, frame + i, pages - i);   /* in one piece, so that no range has to be split */
-        const enum status s = n ? space_mem_revoke(cpu, &pd->memory, page + i, n, true, &one) : OK;
+        const enum status s = n ? space_mem_revoke(cpu, &pd->memory, page + i, n, true, generation) : OK;
         if (s != OK)
             return s;
-        newest = max(newest, one);
     }
-    /* What was revoked in an earlier step, or by the owner, may still be under way. */
+    /* What was revoked in an earlier step, or by whoever had it, may still be under way. */
     lock_take(&kern()->derive_lock);
-    *generation = max(newest, pd->memory.flush_generation);
+    *generation = tlb_owed();
     lock_drop(&kern()->derive_lock);
     return OK;
 }

@@ -15,13 +15,13 @@ enum status sc_create(struct cpu *cpu, struct pd *pd, struct ec *ec, u32 priorit
     object_init(&sc->object, OBJ_SC, pd, ec->object.cpu);
     sc->priority = priority;
     sc->budget = sc->left = budget;
-    u64 none = 0;
+    sc->ec = ec;
+    u64 none = 0;   /* complete before it is bound: a message about an earlier SC of the EC may start it at once */
     if (!atomic_cas(&ec->own, &none, (u64)sc)) {
         pd_release(cpu, &sc->object, sizeof(*sc));
         return STATUS_BUSY;
     }
     object_ref(&ec->object);
-    sc->ec = ec;
     *out = sc;
     return OK;
 }

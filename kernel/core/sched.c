@@ -215,18 +215,18 @@ static void choose(struct cpu *cpu)
         queue_remove(s, top);
 }
 
+/* Nobody's registers are saved and no space stays loaded: whose they were may go before anybody runs here again. */
 static struct resume *idle(struct cpu *cpu, enum resume_kind kind)
 {
+    if (cpu->space)
+        tlb_load(cpu, NULL);
     cpu->current = NULL;
     cpu->idle.kind = kind;
     return &cpu->idle;
 }
 
-/* Nothing to run: no space stays loaded, as its PD may go. */
 static struct resume *halt(struct cpu *cpu)
 {
-    if (cpu->space)
-        tlb_load(cpu, NULL);
     timeout_arm(cpu, cpu->id == 0 ? cpu->kern->boot_deadline : 0);
     return idle(cpu, RESUME_IDLE);
 }

@@ -42,7 +42,6 @@ enum status space_mem_init(struct space_mem *s, const struct ptab_format *f, str
     s->index = NULL;
     s->quota = q;
     s->page_end = min(page_end, bit(f->address_bits - PAGE_BITS));
-    s->flush_generation = 0;
     atomic_store(&s->cpus, 0);
     return OK;
 }
@@ -130,6 +129,7 @@ struct delegation {
     struct space_mem *from, *to;
     u64 page, target, count;
     u32 rights;
+    bool begun;                /* part of it was delegated before a restart */
     struct mem_range *stock;   /* nodes not used yet, linked by child[0] */
 };
 
@@ -204,10 +204,11 @@ static enum status reserve(const struct delegation *d)
     return st;
 }
 
-/* Enter n pages that were just filled: the newest child of the same parent grows if they continue it, else a node from the stock. */
+/* Enter n pages that were just filled: the newest child of the same parent grows if they continue it, else a node from the stock. Ranges of
+ * two delegations stay apart, so that either can be revoked without a split. */
 static void enter(struct delegation *d, struct mem_range *parent, u64 target, u64 frame, u64 n, u32 rights)
 {
-    struct mem_range *last = target ? mem_index_find(d->to->index, target - 1) : NULL;
+    struct mem_range *last = target && d->begun ? mem_index_find(d->to->index, target - 1) : NULL;
     if (last && derive_is_newest(&parent->derive, &last->derive) && last->rights == rights && last->frame + last->count == frame)
         last->count += n;
     else
@@ -235,28 +236,40 @@ static enum status step(struct delegation *d, u64 *done)
     const enum status st = fill(d->to, target, frame, left, rights, STEP, &n);
     if (n)
         enter(d, parent, target, frame, n, rights);
+    d->begun |= n > 0;
     *done += n;
+    return st;
+}
+
+static enum status delegate(struct delegation *d, u64 *done)
+{
+    *done = 0;
+    if (!range_ok(d->from, d->page, d->count) || !range_ok(d->to, d->target, d->count) || !(d->rights & RIGHT_R) || d->rights & ~RIGHT_MEMORY)
+        return STATUS_ARG;
+    lock_take(&kern()->derive_lock);
+    enum status st = check(d);
+    lock_drop(&kern()->derive_lock);
+    if (st == OK)
+        st = reserve(d);
+    while (st == OK && *done < d->count) {
+        lock_take(&kern()->derive_lock);
+        st = step(d, done);
+        lock_drop(&kern()->derive_lock);
+        if (st == OK && *done < d->count && mach_preempt_pending())
+            st = STATUS_RESTART;
+    }
+    stock_free(d);
     return st;
 }
 
 enum status space_mem_delegate(struct space_mem *from, u64 page, struct space_mem *to, u64 target, u64 count, u32 rights, u64 *done)
 {
-    struct delegation d = { from, to, page, target, count, rights, NULL };
-    *done = 0;
-    if (!range_ok(from, page, count) || !range_ok(to, target, count) || !(rights & RIGHT_R) || rights & ~RIGHT_MEMORY)
-        return STATUS_ARG;
-    lock_take(&kern()->derive_lock);
-    enum status st = check(&d);
-    lock_drop(&kern()->derive_lock);
-    if (st == OK)
-        st = reserve(&d);
-    while (st == OK && *done < count) {
-        lock_take(&kern()->derive_lock);
-        st = step(&d, done);
-        lock_drop(&kern()->derive_lock);
-        if (st == OK && *done < count && mach_preempt_pending())
-            st = STATUS_RESTART;
-    }
-    stock_free(&d);
-    return st;
+    struct delegation d = { .from = from, .to = to, .page = page, .target = target, .count = count, .rights = rights };
+    return delegate(&d, done);
+}
+
+enum status space_mem_delegate_rest(struct space_mem *from, u64 page, struct space_mem *to, u64 target, u64 count, u32 rights, u64 *done)
+{
+    struct delegation d = { .from = from, .to = to, .page = page, .target = target, .count = count, .rights = rights, .begun = true };
+    return delegate(&d, done);
 }

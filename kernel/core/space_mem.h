@@ -25,7 +25,6 @@ struct space_mem {
     struct quota *quota;       /* ranges and tables are charged to it */
     u64 page_end;              /* pages 0 .. page_end - 1 exist */
     u64 tag;                   /* guest: VPID or ASID source; see virt */
-    u64 flush_generation;      /* newest generation requested for it; hypercalls on it wait for that */
     atomic_u64 cpus;           /* CPUs that may hold translations of it */
 };
 
@@ -36,12 +35,14 @@ must_check enum status space_mem_init(struct space_mem *s, const struct ptab_for
 must_check enum status space_mem_insert(struct space_mem *s, u64 page, u64 frame, u64 count, u32 rights);
 /* Delegate count pages; every page of the source must be covered (STATUS_RANGE) and every page of the target empty
  * (STATUS_EXISTS). Rights must include R, as no format can map a page without (STATUS_ARG), and are cut to what the source has. Bounded steps:
- * *done pages are finished when STATUS_RESTART is returned: go on with the rest.
+ * *done pages are finished when STATUS_RESTART is returned: go on with the rest, by space_mem_delegate_rest if *done is not 0.
  * All checks and allocations come first: on a failing status nothing of this call stays but empty tables, unless another CPU changed
  * one of the two ranges meanwhile: then *done pages were finished. */
 must_check enum status space_mem_delegate(struct space_mem *from, u64 page, struct space_mem *to, u64 target, u64 count, u32 rights, u64 *done);
+must_check enum status space_mem_delegate_rest(struct space_mem *from, u64 page, struct space_mem *to, u64 target, u64 count, u32 rights, u64 *done);
 /* Take back everything derived from [page, page + count), and with self the range too; exact on partial ranges. Bounded steps:
- * STATUS_RESTART means call again with the same arguments. On OK, *generation is what the caller must wait for (0: nothing).
+ * STATUS_RESTART means call again with the same arguments. On OK, *generation is what the caller must wait for (0: nothing): the newest one, as
+ * what another revoke has just taken is gone only with its flush.
  * What reaches over an edge is split first, charged to whoever holds it: STATUS_QUOTA or STATUS_MEMORY then, and no right was taken. A
  * revoke whose edges are those of earlier delegations needs no split and cannot fail: nobody can hinder it by using up its quota. */
 must_check enum status space_mem_revoke(struct cpu *cpu, struct space_mem *s, u64 page, u64 count, bool self, u64 *generation);

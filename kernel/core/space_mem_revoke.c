@@ -3,8 +3,7 @@
  *
  * What was derived from a frame interval of a range is what stands between the range's brackets and overlaps the interval: a node split off
  * shares the brackets of the other half, and the frames tell the two families apart.
- * Invariant: when the lock is dropped, every translation that lost its range has been requested to be flushed, and the generation
- * stands in flush_generation of the space being revoked.
+ * Invariant: when the lock is dropped, every translation that lost its range has been requested to be flushed.
  * Lock: kern.derive_lock, for at most STEP table runs at a time. */
 #include "cpu.h"
 #include "kern.h"
@@ -205,7 +204,6 @@ static void taking_end(struct taking *t, struct space_mem *s)
 {
     const u64 generation = tlb_batch_request(t->cpu, &t->batch);
     ptab_release(t->cpu, &s->ptab, &t->change, generation);
-    s->flush_generation = max(s->flush_generation, generation);
 }
 
 /* Up to STEP runs from *page on. OK: nothing is left below end; STATUS_RESTART: there may be more. */
@@ -222,11 +220,6 @@ static enum status take_step(struct taking *t, struct space_mem *s, u64 *page, u
     return OK;
 }
 
-static u64 owed(const struct space_mem *s)
-{
-    return tlb_complete(s->flush_generation) ? 0 : s->flush_generation;
-}
-
 enum status space_mem_revoke(struct cpu *cpu, struct space_mem *s, u64 page, u64 count, bool self, u64 *generation)
 {
     *generation = 0;
@@ -241,7 +234,7 @@ enum status space_mem_revoke(struct cpu *cpu, struct space_mem *s, u64 page, u64
         lock_take(&kern()->derive_lock);
         st = take_step(&t, s, &page, end, self);
         taking_end(&t, s);
-        *generation = owed(s);
+        *generation = tlb_owed();
         lock_drop(&kern()->derive_lock);
         if (st == STATUS_RESTART && t.left < STEP && mach_preempt_pending())
             return st;
@@ -257,9 +250,11 @@ enum status space_mem_clear(struct cpu *cpu, struct space_mem *s, u64 *generatio
         lock_take(&kern()->derive_lock);
         while (t.left && s->index)
             take_run(&t, s->index);
-        taking_end(&t, s);
         more = s->index != NULL;
-        *generation = owed(s);
+        if (!more)
+            tlb_batch_add(&t.batch, s);   /* its tables go next, those too that are empty: a CPU may walk through them */
+        taking_end(&t, s);
+        *generation = tlb_owed();
         lock_drop(&kern()->derive_lock);
         if (more && mach_preempt_pending())
             return STATUS_RESTART;

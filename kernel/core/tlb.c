@@ -91,10 +91,16 @@ bool tlb_complete(u64 generation)
         const struct tlb_cpu *t = &kern()->cpu[i]->tlb;
         /* done first: read the other way round, a request and its acknowledgement between the two reads would be seen as neither. */
         const u64 done = atomic_load(&t->done);
-        if (done < generation && atomic_load(&t->requested) >= generation)
+        if (done < generation && done < atomic_load(&t->requested))
             return false;
     }
     return true;
+}
+
+u64 tlb_owed(void)
+{
+    const u64 generation = atomic_load(&kern()->tlb_generation);
+    return tlb_complete(generation) ? 0 : generation;
 }
 
 static void waiters_remove(struct kern *k, struct ec *ec)

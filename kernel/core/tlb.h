@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* TLB shootdown. Owns the request and done generations of every CPU and the list of ECs that wait for an acknowledgement.
- * Invariant: generation g is complete when done >= g on every CPU it was requested from; only then frames and tables are released and the
+ * Invariant: generation g is complete when every CPU has done what was requested of it up to g; only then frames and tables are released and the
  * hypercall returns. Nobody spins: the requester's EC blocks, the last acknowledgement wakes it and its hypercall is executed again.
  * Lock: generations none, they only grow; the list of waiters has one. Not handled: CPUs brought up during a shootdown (all are up). */
 #pragma once
@@ -30,6 +30,8 @@ u64 tlb_batch_request(struct cpu *cpu, const struct tlb_batch *b);   /* as tlb_r
 /* Ask every CPU that may hold translations of the space to drop them; this CPU does so at once. Returns the generation to wait for. */
 u64 tlb_request(struct cpu *cpu, struct space_mem *space);
 bool tlb_complete(u64 generation);
+/* The newest generation that is not complete, 0: all are. kern.derive_lock is held: requests are made under it. */
+u64 tlb_owed(void);
 /* OK if complete; else blocks ec (STATUS_BLOCKED) and its hypercall is executed again once complete. */
 must_check enum status tlb_wait(struct cpu *cpu, struct ec *ec, u64 generation);
 /* Called on every IPI and before every guest entry: invalidate if asked, acknowledge, wake. */

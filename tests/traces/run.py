@@ -37,15 +37,15 @@ def changed_vmm(scratch: Path) -> Path:
     return user
 
 
-def record_and_replay(tap: Tap, scratch: Path) -> None:
+def record_and_replay(tap: Tap, scratch: Path, scenario: str) -> None:
     with ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(lambda m: orrery("record", "guest-hello", "--on", m[0], "--vendor", m[1], "-o", str(scratch / "-".join(m))), MACHINES))
+        done = list(pool.map(lambda m: orrery("record", scenario, "--on", m[0], "--vendor", m[1], "-o", str(scratch / "-".join(m))), MACHINES))
     for (on, vendor), result in zip(MACHINES, done):
-        if not tap.check(result.returncode == 0, f"record guest-hello on {on} {vendor}", result.stdout[-500:] + result.stderr[-500:]):
+        if not tap.check(result.returncode == 0, f"record {scenario} on {on} {vendor}", result.stdout[-500:] + result.stderr[-500:]):
             continue
         for model in ("vmx", "svm"):
             replay = orrery("replay", str(scratch / f"{on}-{vendor}"), "--vendor", model)
-            tap.check(replay.returncode == 0 and "no difference" in replay.stdout, f"the recording of {on} {vendor} replays on {model}",
+            tap.check(replay.returncode == 0 and "no difference" in replay.stdout, f"{scenario} recorded on {on} {vendor} replays on {model}",
                       replay.stdout[-800:] + replay.stderr[-500:])
 
 
@@ -75,7 +75,8 @@ def broken_files(tap: Tap, scratch: Path) -> None:
 def run(tap: Tap) -> None:
     """All of this file's checks."""
     with tempfile.TemporaryDirectory(prefix="orrery-test-") as name:
-        record_and_replay(tap, Path(name))
+        record_and_replay(tap, Path(name), "guest-smp")
+        record_and_replay(tap, Path(name), "guest-hello")
         planted_difference(tap, Path(name))
         broken_files(tap, Path(name))
 

@@ -295,12 +295,12 @@ static void each_waiter_waits_for_its_own_generation(void **state)
     const u64 b = tlb_request(f->w->cpu, &f->host);
     assert_int_equal(tlb_wait(f->w->cpu, f->ec[0], a), STATUS_BLOCKED);
     assert_int_equal(tlb_wait(f->w->cpu, f->ec[1], b), STATUS_BLOCKED);
-    handle(f, 2);
-    assert_int_equal(atomic_load(&f->ec[1]->inbox_reason), EC_INBOX_WAKE);
-    assert_int_equal(atomic_load(&f->ec[0]->inbox_reason), 0);
-    assert_ptr_equal(f->w->kern->tlb_waiters, f->ec[0]);
     handle(f, 1);
     assert_int_equal(atomic_load(&f->ec[0]->inbox_reason), EC_INBOX_WAKE);
+    assert_int_equal(atomic_load(&f->ec[1]->inbox_reason), 0);
+    assert_ptr_equal(f->w->kern->tlb_waiters, f->ec[1]);
+    handle(f, 2);
+    assert_int_equal(atomic_load(&f->ec[1]->inbox_reason), EC_INBOX_WAKE);
     sched_inbox(f->w->cpu);
 }
 

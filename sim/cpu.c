@@ -103,6 +103,7 @@ static u64 cpu_idle(struct sim_cpu *cpu)
 
 static u64 cpu_window(struct sim_cpu *cpu)
 {
+    cpu->in_nmi = false;
     sim_step(cpu);
     return sim_irq_pending(cpu) ? cpu_interrupt(cpu) : TRAP(TRAP_NONE, 0);
 }
@@ -143,6 +144,8 @@ static void cpu_check(struct sim_cpu *cpu, struct resume *r)
     if (!r || offset >= cpu->sim->ram_bytes || offset % 8)
         sim_finding("CPU %u: kernel returned a resume structure outside RAM", cpu->id);
     memory_check(cpu->sim, r, sizeof(*r), "resume structure");
+    if (cpu->in_nmi && r->kind != RESUME_WINDOW)
+        sim_finding("CPU %u: goes on with NMIs blocked by an exit that took one: a window comes first (SDM 3C 28.5.5)", cpu->id);
     if (!cpu->kern_cpu)
         sim_finding("CPU %u: kern_boot returned before mach_cpu_set", cpu->id);
 }

@@ -48,7 +48,7 @@ struct sim_cpu {
     struct resume *resume;     /* what the CPU was last told to run */
     u32 start;                 /* SIPI vector | 0x100 once one has come */
     bool nmi;                  /* pending */
-    bool in_nmi;
+    bool in_nmi;               /* NMIs are blocked: inside kern_nmi, or since a VMX exit took one, until a window */
 
     /* Registers. User segment bases stay 0. */
     u64 cr0, cr2, cr3, cr4, xcr0, dr[8];

@@ -42,6 +42,17 @@ void guest_debug(struct sim_guest *g, const struct engine_event *e)
     g->dr7 &= ~DR7_GD;
 }
 
+/* A fault while another is delivered becomes #DF; which pairs do not is the engine's affair (SDM 3A 6.15). */
+void guest_exception(struct sim_guest *g, const struct engine_event *e)
+{
+    const bool nested = g->event & VCPU_EVENT_VALID;
+    if (!nested && e->vector == VECTOR_PF)
+        g->cr2 = e->address;
+    if (!nested && e->vector == VECTOR_DB)
+        guest_debug(g, e);
+    guest_fault(g, nested ? VECTOR_DF : e->vector, nested || e->error_valid, nested ? 0 : e->error);
+}
+
 u64 guest_gpr(const struct sim_guest *g, u32 n)
 {
     return guest_wide(g) ? g->gpr[n & 15] : g->gpr[n & 15] & 0xffffffff;

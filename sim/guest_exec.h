@@ -19,6 +19,7 @@ enum guest_done {
 u32 guest_insn_len(const struct engine_event *e);                      /* as reported, else the usual encoding's */
 void guest_skip(struct sim_guest *g, const struct engine_event *e);    /* RIP behind it; ends blocking by STI and MOV SS */
 void guest_fault(struct sim_guest *g, u32 vector, bool has_error, u32 error);
+void guest_exception(struct sim_guest *g, const struct engine_event *e);   /* one that is not intercepted */
 void guest_debug(struct sim_guest *g, const struct engine_event *e);   /* what a #DB that is delivered leaves in DR6, DR7 and RIP */
 bool guest_wide(const struct sim_guest *g);                            /* 64-bit mode */
 u64 guest_gpr(const struct sim_guest *g, u32 n);                       /* as MOV CR or MOV DR reads it */

@@ -81,12 +81,7 @@ static bool event_exception(struct sim_cpu *cpu, struct engine_event *e)
                       e->vector == VECTOR_PF ? e->address : 0);
         return true;
     }
-    const bool nested = g->event & SVM_EVENT_VALID;
-    if (!nested && e->vector == VECTOR_PF)
-        g->cr2 = e->address;
-    if (!nested && e->vector == VECTOR_DB)
-        guest_debug(g, e);
-    guest_fault(g, nested ? VECTOR_DF : e->vector, nested || e->error_valid, nested ? 0 : e->error);
+    guest_exception(g, e);
     return false;
 }
 

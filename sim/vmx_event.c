@@ -100,13 +100,7 @@ static bool event_exception(struct sim_cpu *cpu, struct vmcs *v, struct engine_e
     struct sim_guest *g = &vmx_of(cpu)->guest;
     const bool int1 = e->vector == VECTOR_DB && e->insn_len, software = int1 || e->vector == VECTOR_BP || e->vector == VECTOR_OF;
     if (!exception_exits(v, e)) {
-        /* A fault while another is delivered becomes #DF; which pairs do not is the engine's affair (SDM 3A 6.15). */
-        const bool nested = g->event & VCPU_EVENT_VALID;
-        if (!nested && e->vector == VECTOR_PF)
-            g->cr2 = e->address;
-        if (!nested && e->vector == VECTOR_DB)
-            guest_debug(g, e);
-        guest_fault(g, nested ? VECTOR_DF : e->vector, nested || e->error_valid, nested ? 0 : e->error);
+        guest_exception(g, e);
         return false;
     }
     if (!software && e->vector != VECTOR_DB)

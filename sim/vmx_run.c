@@ -30,6 +30,7 @@ static bool boundary_exit(struct sim_cpu *cpu, const struct vmcs *v, struct vmx_
         if (!(pin & VMX_PIN_NMI))
             sim_finding("an NMI would be delivered to the guest: NMI exiting is off");
         cpu->nmi = false;
+        cpu->in_nmi = true;   /* until the host executes an IRET (28.5.5) */
         x->reason = VMX_REASON_EXCEPTION;
         x->event = VMX_INTR_VALID | VMX_EVENT_NMI << 8 | VECTOR_NMI;
         return true;

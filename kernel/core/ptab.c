@@ -26,7 +26,7 @@ static u64 index_of(u64 page, u32 level)
 
 static struct place place_top(const struct ptab *p, u64 page)
 {
-    const u32 level = p->format->levels - 1;
+    const u32 level = PTAB_LEVELS - 1;
     return (struct place){ table_at(p->root) + index_of(page, level), level };
 }
 
@@ -34,12 +34,12 @@ static struct place place_top(const struct ptab *p, u64 page)
 static struct place place_down(const struct ptab *p, struct place at, u64 word, u64 page)
 {
     const u32 level = at.level - 1;
-    return (struct place){ table_at(p->format->phys(word, at.level)) + index_of(page, level), level };
+    return (struct place){ table_at(word & PTAB_ADDRESS) + index_of(page, level), level };
 }
 
 static bool is_table(const struct ptab *p, u64 word, u32 level)
 {
-    return p->format->is_present(word) && !p->format->is_leaf(word, level);
+    return p->format->is_present(word) && !ptab_is_leaf(word, level);
 }
 
 /* The deepest entry there is for page, at `level` or above: a leaf, an absent entry, or any entry of `level`. *word is what it held. */
@@ -120,7 +120,7 @@ enum status ptab_init(struct ptab *p, const struct ptab_format *f, struct quota 
     p->format = f;
     p->root = mach_virt_to_phys(root);
     p->quota = q;
-    p->leaf_level_max = min(leaf_level_max, f->leaf_level_max);
+    p->leaf_level_max = min(leaf_level_max, PTAB_LEAF_LEVEL_MAX);
     return OK;
 }
 
@@ -240,9 +240,9 @@ static enum status split(const struct ptab *p, struct place at, u64 *word)
     atomic_u64 *const table = spare.table[0];
     const struct ptab_format *f = p->format;
     const u32 level = at.level;
-    while (spare.count && f->is_present(*word) && f->is_leaf(*word, level)) {
+    while (spare.count && f->is_present(*word) && ptab_is_leaf(*word, level)) {
         for (u64 i = 0; i < PTAB_ENTRIES; i++) {
-            const u64 phys = f->phys(*word, level) + (i * PTAB_SPAN(level - 1) << PAGE_BITS);
+            const u64 phys = (*word & PTAB_ADDRESS) + (i * PTAB_SPAN(level - 1) << PAGE_BITS);
             /* Nobody sees the table yet; the swap that links it publishes it. */
             atomic_store_relaxed(&table[i], f->leaf(phys, f->rights(*word), level - 1) | f->keep(*word));
         }
@@ -315,12 +315,12 @@ static bool is_empty(const atomic_u64 *table)
 void ptab_reclaim(struct ptab *p, u64 page, struct ptab_change *change)
 {
     struct quota *const kernel = &kern()->quota;
-    for (u32 level = 1; level < p->format->levels; level++) {
+    for (u32 level = 1; level < PTAB_LEVELS; level++) {
         u64 word;
         const struct place at = walk(p, page, level, &word);
         if (at.level > level || !p->format->is_present(word))
             continue;
-        atomic_u64 *const table = table_at(p->format->phys(word, level));
+        atomic_u64 *const table = table_at(word & PTAB_ADDRESS);
         void *dead;
         if (!is_table(p, word, level) || !is_empty(table) || mem_alloc(kern()->mem, kernel, sizeof(struct ptab_dead), &dead) != OK)
             return;
@@ -361,7 +361,7 @@ bool ptab_lookup(const struct ptab *p, u64 page, u64 *frame, u32 *rights)
     const struct place at = walk(p, page, 0, &word);
     if (!p->format->is_present(word))
         return false;
-    *frame = (p->format->phys(word, at.level) >> PAGE_BITS) + (page & (PTAB_SPAN(at.level) - 1));
+    *frame = ((word & PTAB_ADDRESS) >> PAGE_BITS) + (page & (PTAB_SPAN(at.level) - 1));
     *rights = p->format->rights(word);
     return true;
 }
@@ -371,7 +371,7 @@ void ptab_destroy(struct ptab *p)
 {
     u64 table[PTAB_LEVELS];
     u32 next[PTAB_LEVELS] = { 0 };
-    const u32 top = p->format->levels - 1;
+    const u32 top = PTAB_LEVELS - 1;
     u32 level = top;
     table[top] = p->root;
     for (;;) {
@@ -385,7 +385,7 @@ void ptab_destroy(struct ptab *p)
         const u64 word = atomic_load(table_at(table[level]) + next[level]++);
         if (!is_table(p, word, level))
             continue;
-        table[level - 1] = p->format->phys(word, level);
+        table[level - 1] = word & PTAB_ADDRESS;
         level--;
         next[level] = 0;
     }

@@ -16,25 +16,31 @@
 struct cpu;
 
 #define PTAB_LEVELS  4u
+#define PTAB_LEAF_LEVEL_MAX 2u   /* 1 GiB; the machine may allow less */
 #define PTAB_ENTRIES 512u
 #define PTAB_SPAN(level) (1ul << 9 * (level))   /* pages one entry of a level covers */
 
 /* One format: a const table per kind, in kernel/x86/ptab_format.c. Level 0 maps 4 KiB, 1: 2 MiB, 2: 1 GiB. An absent entry is 0. */
 struct ptab_format {
     const char *name;
-    u32 levels;                          /* 4 */
-    u32 leaf_level_max;                  /* largest page size: 0, 1 or 2; the machine may allow less */
     u64 address_bits;                    /* of what is translated: 47 for host (lower half), 48 nested */
     u32 machine_first;                   /* top-level entries from here on are the machine's own (mach_boot_root); 512: none */
     u64 (*leaf)(u64 phys, u32 rights, u32 level);   /* rights: RIGHT_*, R among them; host: W and X together become W */
     u64 (*table)(u64 phys);
     bool (*is_present)(u64 word);
-    bool (*is_leaf)(u64 word, u32 level);
-    u64 (*phys)(u64 word, u32 level);
     u32 (*rights)(u64 word);             /* of a leaf */
     u64 (*keep)(u64 word);               /* the A and D bits */
 };
 extern const struct ptab_format ptab_host, ptab_ept, ptab_npt;
+
+/* What all three have in common: where the address stands, and the bit of a leaf above level 0. */
+#define PTAB_ADDRESS 0x000ffffffffff000ul
+#define PTAB_LARGE   bit(7)
+
+static inline bool ptab_is_leaf(u64 word, u32 level)
+{
+    return level == 0 || word & PTAB_LARGE;
+}
 
 struct ptab {
     const struct ptab_format *format;

@@ -257,7 +257,7 @@ struct resume *sched_resume(struct cpu *cpu)
     epoch_quiesce(cpu);
     if (cpu->trace)
         trace_drain(cpu);
-    for (u32 turn = 0; cpu->sched.wanted; turn++) {   /* bound: SCs of this CPU; each turn but the last takes one away */
+    for (u32 turn = 0; cpu->sched.wanted; turn++) {   /* bound: SCs and ECs of this CPU; each turn but the last takes one away */
         choose(cpu);
         cpu->sched.wanted = false;
         cpu->current = NULL;

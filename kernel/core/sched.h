@@ -35,7 +35,7 @@ struct resume *sched_enter(struct cpu *cpu);
 /* sched_follow.c: from the current SC's EC along calls and help to the EC that runs. */
 enum sched_follow {
     FOLLOW_RUN,         /* cpu->current is set */
-    FOLLOW_NONE,        /* the SC waits at a blocked EC, or its EC is dead: not current any more */
+    FOLLOW_NONE,        /* the SC waits at a blocked EC, or its EC is dead: not current any more; or a callee died on the way: look again */
     FOLLOW_PREEMPTED,   /* an interrupt is pending: take it, then begin again */
 };
 enum sched_follow sched_follow(struct cpu *cpu);

@@ -62,7 +62,8 @@ enum sched_follow sched_follow(struct cpu *cpu)
     }
     if (ec->state == EC_WAIT_SM || ec->state == EC_WAIT_TLB)
         sched_wait(cpu, ec);
-    else
+    else if (ec == cpu->current_sc->ec)
         cpu->current_sc = NULL;   /* dead */
+    /* Else it died on the way, of an exception that nobody handles: whoever had called it goes on with the same time. */
     return FOLLOW_NONE;
 }

@@ -28,7 +28,7 @@ struct virt_cpu {
 /* What a trap out of a guest turned out to be. */
 enum virt_exit {
     VIRT_EXIT_VMM,             /* a neutral exit: *exit is filled */
-    VIRT_EXIT_WINDOW,          /* a host interrupt is pending: open a window, then go on */
+    VIRT_EXIT_WINDOW,          /* a host interrupt may wait, or NMIs are blocked: open a window, then go on */
     VIRT_EXIT_AGAIN,           /* handled: enter the guest again */
 };
 

@@ -17,7 +17,8 @@ enum resume_kind {
     RESUME_GUEST_VMX,   /* the current VMCS: VMLAUNCH if guest == 0, else VMRESUME. RIP, RSP, RFLAGS stand in the VMCS */
     RESUME_GUEST_SVM,   /* VMLOAD, VMRUN, VMSAVE of the VMCB at guest, with GIF handled. RIP, RSP, RAX, RFLAGS stand in the VMCB */
     RESUME_IDLE,        /* enable interrupts and halt until one comes */
-    RESUME_WINDOW,      /* enable interrupts for one instruction: takes a pending one (TRAP_INTERRUPT), or comes back with TRAP_NONE */
+    RESUME_WINDOW,      /* enable interrupts for one instruction: takes a pending one (TRAP_INTERRUPT), or comes back with TRAP_NONE. Ends the
+                           blocking of NMIs: what comes after a VMX exit that took one */
 };
 
 /* Registers of what is resumed. The machine saves them here on the next trap from user or guest mode: to the structure it resumed from,

@@ -11,14 +11,12 @@
  * its own: what it may write and execute is said by its own tables, so the nested formats have both. */
 #include "ptab.h"
 
-#define ADDRESS 0x000ffffffffff000ul
-
 #define P    bit(0)
 #define RW   bit(1)
 #define US   bit(2)
 #define A    bit(5)
 #define D    bit(6)
-#define PS   bit(7)   /* a leaf above level 0, in all three formats */
+#define PS   PTAB_LARGE
 #define NX   bit(63)
 
 #define EPT_R  bit(0)
@@ -27,16 +25,6 @@
 #define EPT_WB (6ul << 3)
 #define EPT_A  bit(8)
 #define EPT_D  bit(9)
-
-static bool is_leaf(u64 word, u32 level)
-{
-    return level == 0 || word & PS;
-}
-
-static u64 phys(u64 word, u32 level)
-{
-    return word & ADDRESS;
-}
 
 /* ---- Long mode: host and NPT ---- */
 
@@ -101,45 +89,33 @@ static u64 ept_keep(u64 word)
 
 const struct ptab_format ptab_host = {
     .name = "host",
-    .levels = PTAB_LEVELS,
-    .leaf_level_max = 2,
     .address_bits = 47,
     .machine_first = 256,
     .leaf = long_leaf,
     .table = long_table,
     .is_present = long_is_present,
-    .is_leaf = is_leaf,
-    .phys = phys,
     .rights = long_rights,
     .keep = long_keep,
 };
 
 const struct ptab_format ptab_ept = {
     .name = "EPT",
-    .levels = PTAB_LEVELS,
-    .leaf_level_max = 2,
     .address_bits = 48,
     .machine_first = 512,
     .leaf = ept_leaf,
     .table = ept_table,
     .is_present = ept_is_present,
-    .is_leaf = is_leaf,
-    .phys = phys,
     .rights = ept_rights,
     .keep = ept_keep,
 };
 
 const struct ptab_format ptab_npt = {
     .name = "NPT",
-    .levels = PTAB_LEVELS,
-    .leaf_level_max = 2,
     .address_bits = 48,
     .machine_first = 512,
     .leaf = npt_leaf,
     .table = long_table,
     .is_present = long_is_present,
-    .is_leaf = is_leaf,
-    .phys = phys,
     .rights = long_rights,
     .keep = long_keep,
 };

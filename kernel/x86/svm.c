@@ -4,7 +4,6 @@
  * ASID as a tag: to flush them is to give every vCPU a fresh one, and when they are used up, one VMRUN that flushes all.
  * Not handled: nested SVM, AVIC, clean bits (all of the VMCB is loaded at each VMRUN). */
 #include "arch/x86.h"
-#include "pd.h"
 #include "ptab.h"
 #include "space_mem.h"
 #include "svm_x86.h"
@@ -71,23 +70,6 @@ static void svm_flush(struct cpu *cpu)
 }
 
 /* ---- A VMCB's life ---- */
-
-static enum status svm_create(struct vcpu *v)
-{
-    void *p;
-    const enum status s = mem_alloc(kern()->mem, &v->object.pd->quota, PAGE_SIZE, &p);
-    if (s != OK)
-        return s;
-    v->hw = p;
-    v->hw_phys = mach_virt_to_phys(p);
-    return OK;
-}
-
-static void svm_destroy(struct vcpu *v)
-{
-    if (v->hw)
-        mem_free(kern()->mem, &v->object.pd->quota, v->hw, PAGE_SIZE);
-}
 
 static void svm_start(struct cpu *cpu, struct vcpu *v)
 {
@@ -184,8 +166,8 @@ const struct virt_ops virt_svm = {
     .format = &ptab_npt,
     .leaf_level_max = svm_leaf_level_max,
     .cpu_enable = svm_cpu_enable,
-    .create = svm_create,
-    .destroy = svm_destroy,
+    .create = virt_create,
+    .destroy = virt_free,
     .start = svm_start,
     .load = svm_load,
     .store = svm_store,

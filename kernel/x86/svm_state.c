@@ -2,46 +2,24 @@
 /* Guest state in the VMCB, by groups: a row per field that is copied as it is, a function for what is not.
  * What SVM lacks: pending debug exceptions (virt_check refuses them), PDPTEs (read from guest memory), a difference between the shadows of
  * STI and MOV SS (reported as STI's), NMI blocking (kept in VIRT_NMI_BLOCKED). */
+#include "abi/vcpu_groups.h"
 #include "arch/x86.h"
 #include "svm_x86.h"
 
-struct row {
-    u16 vmcb, offset;   /* in the VMCB; of the member of struct vcpu_state; 64 bits each */
+#define ROW(field, member) VIRT_ROW(VMCB(field), member)
+
+static const struct virt_row row_table[] = { ROW(gdtr.base, gdtr.base), ROW(idtr.base, idtr.base) };
+static const struct virt_row row_cr[] = { ROW(cr0, cr0), ROW(cr2, cr2), ROW(cr3, cr3), ROW(cr4, cr4) };
+static const struct virt_row row_dr[] = { ROW(dr6, dr6), ROW(dr7, dr7) };
+static const struct virt_row row_efer[] = { ROW(efer, efer), ROW(g_pat, pat) };
+static const struct virt_row row_sysenter[] = { ROW(sysenter_cs, sysenter_cs), ROW(sysenter_esp, sysenter_esp), ROW(sysenter_eip, sysenter_eip) };
+static const struct virt_row row_syscall[] = { ROW(star, star), ROW(lstar, lstar), ROW(cstar, cstar), ROW(sfmask, fmask), ROW(kernel_gs_base, kernel_gs) };
+static const struct virt_row row_tsc[] = { ROW(tsc_offset, tsc_offset) };
+
+static const struct virt_rows rows[VCPU_GROUP_COUNT] = {
+    VIRT_ROWS(TABLE, row_table), VIRT_ROWS(CR, row_cr), VIRT_ROWS(DR, row_dr),
+    VIRT_ROWS(EFER, row_efer), VIRT_ROWS(SYSENTER, row_sysenter), VIRT_ROWS(SYSCALL, row_syscall), VIRT_ROWS(TSC, row_tsc),
 };
-#define ROW(field, member) { offset_of(struct vmcb, field), offset_of(struct vcpu_state, member) }
-
-static const struct row row_table[] = { ROW(gdtr.base, gdtr.base), ROW(idtr.base, idtr.base) };
-static const struct row row_cr[] = { ROW(cr0, cr0), ROW(cr2, cr2), ROW(cr3, cr3), ROW(cr4, cr4) };
-static const struct row row_dr[] = { ROW(dr6, dr6), ROW(dr7, dr7) };
-static const struct row row_efer[] = { ROW(efer, efer), ROW(g_pat, pat) };
-static const struct row row_sysenter[] = { ROW(sysenter_cs, sysenter_cs), ROW(sysenter_esp, sysenter_esp), ROW(sysenter_eip, sysenter_eip) };
-static const struct row row_syscall[] = { ROW(star, star), ROW(lstar, lstar), ROW(cstar, cstar), ROW(sfmask, fmask), ROW(kernel_gs_base, kernel_gs) };
-static const struct row row_tsc[] = { ROW(tsc_offset, tsc_offset) };
-
-/* By number of the group, so that a transfer costs what it moves. */
-static const struct group {
-    u32 count;
-    const struct row *row;
-} plain_groups[] = {
-#define GROUP(name, rows) [__builtin_ctz(VCPU_GROUP_##name)] = { array_size(rows), rows }
-    GROUP(TABLE, row_table), GROUP(CR, row_cr), GROUP(DR, row_dr),
-    GROUP(EFER, row_efer), GROUP(SYSENTER, row_sysenter), GROUP(SYSCALL, row_syscall), GROUP(TSC, row_tsc),
-};
-#define PLAIN_GROUPS                                                            \
-    (VCPU_GROUP_TABLE | VCPU_GROUP_CR | VCPU_GROUP_DR | VCPU_GROUP_EFER | \
-     VCPU_GROUP_SYSENTER | VCPU_GROUP_SYSCALL | VCPU_GROUP_TSC)
-
-static void rows_load(struct vcpu *v, const struct group *g, const struct vcpu_state *s)
-{
-    for (u32 i = 0; i < g->count; i++)
-        vmcb_set(v, g->row[i].vmcb, *(const u64 *)((const u8 *)s + g->row[i].offset));
-}
-
-static void rows_store(const struct vcpu *v, const struct group *g, struct vcpu_state *s)
-{
-    for (u32 i = 0; i < g->count; i++)
-        *(u64 *)((u8 *)s + g->row[i].offset) = vmcb_get(v, g->row[i].vmcb);
-}
 
 /* ---- Segments ---- */
 
@@ -145,8 +123,7 @@ void svm_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 g
     if (likely(!groups))
         return;
     virt_load(v, s, groups);
-    for (u32 left = groups & PLAIN_GROUPS; left; left &= left - 1)
-        rows_load(v, &plain_groups[__builtin_ctz(left)], s);
+    virt_rows_load(rows, v, s, groups, vmcb_set);
     if (groups & VCPU_GROUP_SEG)
         seg_load(v, s);
     if (groups & VCPU_GROUP_TABLE) {
@@ -170,8 +147,7 @@ void svm_store(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups
     if (likely(!groups))
         return;
     virt_store(v, s, groups);
-    for (u32 left = groups & PLAIN_GROUPS; left; left &= left - 1)
-        rows_store(v, &plain_groups[__builtin_ctz(left)], s);
+    virt_rows_store(rows, v, s, groups, vmcb_get);
     if (groups & VCPU_GROUP_SEG)
         seg_store(v, s);
     if (groups & VCPU_GROUP_TABLE) {

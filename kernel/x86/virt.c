@@ -3,7 +3,7 @@
  * MOV DR exits, and the backend calls this file's rules. Home CPU only. */
 #include "virt_x86.h"
 #include "arch/x86.h"
-#include "fpu.h"
+#include "pd.h"
 
 #define TAG_EPOCH_FIRST 1u
 
@@ -62,6 +62,23 @@ void virt_leave_switch(struct cpu *cpu, struct vcpu *v)
         return;
     for (u32 i = 0; i < 4; i++)
         r->dr[i] = mach_dr_read(i);
+}
+
+enum status virt_create(struct vcpu *v)
+{
+    void *p;
+    const enum status s = mem_alloc(kern()->mem, &v->object.pd->quota, PAGE_SIZE, &p);
+    if (s != OK)
+        return s;
+    v->hw = p;
+    v->hw_phys = mach_virt_to_phys(p);
+    return OK;
+}
+
+void virt_free(struct vcpu *v)
+{
+    if (v->hw)
+        mem_free(kern()->mem, &v->object.pd->quota, v->hw, PAGE_SIZE);
 }
 
 bool virt_tag(struct cpu *cpu, struct vcpu *v)

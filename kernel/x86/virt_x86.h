@@ -52,6 +52,8 @@ typedef void virt_load_fn(struct cpu *cpu, struct vcpu *v, const struct vcpu_sta
 /* The architectural reset state (Intel SDM 3A table 9-1), loaded by the backend's own load. */
 void virt_reset(struct cpu *cpu, struct vcpu *v, virt_load_fn *load);
 void virt_cpu_init(struct cpu *cpu);                        /* host MSRs, tag epoch */
+must_check enum status virt_create(struct vcpu *v);         /* the VMCS or VMCB page */
+void virt_free(struct vcpu *v);
 /* Hardware that neither vendor switches: XCR0, DR0-3 if the guest uses them, TSC_AUX if it differs. */
 void virt_enter_switch(struct cpu *cpu, struct vcpu *v);
 void virt_leave_switch(struct cpu *cpu, struct vcpu *v);
@@ -82,6 +84,47 @@ bool virt_reflects(struct vcpu *v, u32 vector, u64 first);
 enum virt_exit virt_reflect(struct vcpu *v, u64 event);
 /* DR6 after a #DB with these causes, as an exit qualification or pending debug exceptions have them (Intel SDM 3C 28.2.1). */
 u64 virt_dr6(u64 dr6, u64 causes);
+/* Members of struct vcpu_state that stand in a field of the VMCS or VMCB as they are: a row each, by number of the group, so that a transfer costs
+ * what it moves. get and set are constants of the caller, so that no call is indirect. */
+struct virt_row {
+    u32 field;                 /* VMCS: encoding; VMCB: offset of 64 bits */
+    u16 offset, bytes;         /* of the member: 4 or 8 */
+};
+#define VIRT_ROW(field, member) { field, offset_of(struct vcpu_state, member), sizeof(((struct vcpu_state *)0)->member) }
+struct virt_rows {
+    u32 count;
+    const struct virt_row *row;
+};
+#define VIRT_ROWS(name, rows) [__builtin_ctz(VCPU_GROUP_##name)] = { array_size(rows), rows }
+
+static inline void virt_rows_load(const struct virt_rows *table, struct vcpu *v, const struct vcpu_state *s, u32 groups,
+                                  void (*set)(struct vcpu *v, u32 field, u64 value))
+{
+    for (u32 left = groups; left; left &= left - 1) {
+        const struct virt_rows *const g = &table[__builtin_ctz(left)];
+        for (u32 i = 0; i < g->count; i++) {
+            const void *const from = (const u8 *)s + g->row[i].offset;
+            set(v, g->row[i].field, g->row[i].bytes == 4 ? *(const u32 *)from : *(const u64 *)from);
+        }
+    }
+}
+
+static inline void virt_rows_store(const struct virt_rows *table, const struct vcpu *v, struct vcpu_state *s, u32 groups,
+                                   u64 (*get)(const struct vcpu *v, u32 field))
+{
+    for (u32 left = groups; left; left &= left - 1) {
+        const struct virt_rows *const g = &table[__builtin_ctz(left)];
+        for (u32 i = 0; i < g->count; i++) {
+            void *const to = (u8 *)s + g->row[i].offset;
+            const u64 value = get(v, g->row[i].field);
+            if (g->row[i].bytes == 4)
+                *(u32 *)to = (u32)value;
+            else
+                *(u64 *)to = value;
+        }
+    }
+}
+
 /* Load and store of what stands in struct virt_regs, the same on both. */
 void virt_load(struct vcpu *v, const struct vcpu_state *s, u32 groups);
 void virt_store(struct vcpu *v, struct vcpu_state *s, u32 groups);

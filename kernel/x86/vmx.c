@@ -5,7 +5,6 @@
  * are walked at every entry even if no value differs, and a refused value would be an entry failure instead of a named check at the load.
  * Not handled: 32-bit hosts, nested VMX, SMM. */
 #include "arch/x86.h"
-#include "pd.h"
 #include "ptab.h"
 #include "space_mem.h"
 #include "vmx_x86.h"
@@ -75,17 +74,6 @@ static void vmx_flush(struct cpu *cpu)
 
 /* ---- A VMCS's life ---- */
 
-static enum status vmx_create(struct vcpu *v)
-{
-    void *p;
-    const enum status s = mem_alloc(kern()->mem, &v->object.pd->quota, PAGE_SIZE, &p);
-    if (s != OK)
-        return s;
-    v->hw = p;
-    v->hw_phys = mach_virt_to_phys(p);
-    return OK;
-}
-
 static void vmx_destroy(struct vcpu *v)
 {
     struct virt_cpu *const c = &kern()->cpu[v->object.cpu]->virt;
@@ -95,8 +83,7 @@ static void vmx_destroy(struct vcpu *v)
         if (c->current == v->hw_phys)
             c->current = 0;
     }
-    if (v->hw)
-        mem_free(kern()->mem, &v->object.pd->quota, v->hw, PAGE_SIZE);
+    virt_free(v);
 }
 
 void vmx_current(struct cpu *cpu, struct vcpu *v)
@@ -137,7 +124,7 @@ static void controls(struct cpu *cpu, struct vcpu *v)
     } rows[] = {
         { VMCS_PIN_CTRL, f[VMX_FIXED_PIN] },   { VMCS_PROC_CTRL, f[VMX_FIXED_PROC] },   { VMCS_PROC2_CTRL, f[VMX_FIXED_PROC2] },
         { VMCS_EXIT_CTRL, f[VMX_FIXED_EXIT] }, { VMCS_ENTRY_CTRL, f[VMX_FIXED_ENTRY] }, { VMCS_EPTP, eptp(v) },
-        { VMCS_LINK_POINTER, ~0ul },           { VMCS_EXCEPTION_BITMAP, VIRT_EXCEPTIONS },
+        { VMCS_LINK_POINTER, ~0ul },
         { VMCS_CR0_MASK, f[VMX_FIXED_CR0] | CR0_CD | CR0_NW },  { VMCS_CR4_MASK, f[VMX_FIXED_CR4] },
         { VMCS_PF_ERROR_MASK, 0 },             { VMCS_PF_ERROR_MATCH, 0 },              { VMCS_CR3_TARGET_COUNT, 0 },
         { VMCS_EXIT_MSR_STORE_COUNT, 0 },      { VMCS_EXIT_MSR_LOAD_COUNT, 0 },         { VMCS_ENTRY_MSR_LOAD_COUNT, 0 },
@@ -215,8 +202,10 @@ static void registers(struct cpu *cpu, struct vcpu *v)
         if (r->msr[i] != cpu->virt.host_msr[i])
             mach_msr_write(msr_index[i], r->msr[i]);
     }
-    mach_cr2_write(r->cr2);
-    mach_dr_write(6, r->dr6);
+    if (mach_cr2_read() != r->cr2)
+        mach_cr2_write(r->cr2);   /* serializing */
+    if (r->flags & VIRT_DR)
+        mach_dr_write(6, r->dr6);
     const u64 cr3 = mach_cr3_read();
     if (cr3 != r->host_cr3)
         mach_vmwrite(VMCS_HOST_CR3, cr3);
@@ -240,7 +229,8 @@ void vmx_leave(struct cpu *cpu, struct vcpu *v)
     struct virt_regs *const r = virt_regs(v);
     virt_leave(cpu, v);
     r->cr2 = mach_cr2_read();
-    r->dr6 = mach_dr_read(6);
+    if (r->flags & VIRT_DR)
+        r->dr6 = mach_dr_read(6);   /* else nobody wrote it: MOV DR and #DB exit, and neither exits nor entries change it (26.1, 27.6.1.1) */
     r->msr[KERNEL_GS] = mach_msr_read(MSR_KERNEL_GS_BASE);   /* SWAPGS does not exit; the others change by WRMSR only */
     for (u32 i = 0; i < VMX_MSRS; i++) {
         if (r->msr[i] != cpu->virt.host_msr[i])
@@ -257,7 +247,7 @@ const struct virt_ops virt_vmx = {
     .format = &ptab_ept,
     .leaf_level_max = vmx_leaf_level_max,
     .cpu_enable = vmx_cpu_enable,
-    .create = vmx_create,
+    .create = virt_create,
     .destroy = vmx_destroy,
     .start = vmx_start,
     .load = vmx_load,

@@ -184,6 +184,7 @@ static bool exception_handled(struct cpu *cpu, struct vcpu *v, enum virt_exit *w
     const u32 vector = info & 0xff;
     if (vector == VECTOR_NMI || vector == VECTOR_MC) {
         kern_nmi(cpu, vector);   /* the exit took the event: the machine will not deliver it */
+        *what = VIRT_EXIT_WINDOW;   /* and left NMIs blocked (28.5.5) */
         return true;
     }
     if (!virt_reflects(v, vector, vectoring_event()))

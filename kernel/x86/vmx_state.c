@@ -2,59 +2,38 @@
 /* Guest state in the VMCS, by groups: a row per field that is copied as it is, a function for what is not.
  * CR0 and CR4: bits that VMX fixes, and CR0.CD and NW, which entries do not load but MOV to CR0 would set for real (Intel SDM 3C 26.3.2.1),
  * belong to the host: mask 1, the guest sees the shadow, and a MOV that would change one exits. */
+#include "abi/vcpu_groups.h"
 #include "arch/x86.h"
 #include "vmx_x86.h"
 
-struct row {
-    u32 field;
-    u16 offset, bytes;   /* of the member of struct vcpu_state */
-};
-#define ROW(field, member) { VMCS_##field, offset_of(struct vcpu_state, member), sizeof(((struct vcpu_state *)0)->member) }
+#define ROW(field, member) VIRT_ROW(VMCS_##field, member)
 
-static const struct row row_table[] = { ROW(GUEST_GDTR_BASE, gdtr.base), ROW(GUEST_GDTR_LIMIT, gdtr.limit), ROW(GUEST_IDTR_BASE, idtr.base),
+static const struct virt_row row_table[] = { ROW(GUEST_GDTR_BASE, gdtr.base), ROW(GUEST_GDTR_LIMIT, gdtr.limit), ROW(GUEST_IDTR_BASE, idtr.base),
                                         ROW(GUEST_IDTR_LIMIT, idtr.limit) };
-static const struct row row_cr[] = { ROW(GUEST_CR3, cr3) };
-static const struct row row_dr[] = { ROW(GUEST_DR7, dr7) };
-static const struct row row_efer[] = { ROW(GUEST_EFER, efer), ROW(GUEST_PAT, pat) };
-static const struct row row_sysenter[] = { ROW(GUEST_SYSENTER_CS, sysenter_cs), ROW(GUEST_SYSENTER_ESP, sysenter_esp),
+static const struct virt_row row_cr[] = { ROW(GUEST_CR3, cr3) };
+static const struct virt_row row_dr[] = { ROW(GUEST_DR7, dr7) };
+static const struct virt_row row_efer[] = { ROW(GUEST_EFER, efer), ROW(GUEST_PAT, pat) };
+static const struct virt_row row_sysenter[] = { ROW(GUEST_SYSENTER_CS, sysenter_cs), ROW(GUEST_SYSENTER_ESP, sysenter_esp),
                                            ROW(GUEST_SYSENTER_EIP, sysenter_eip) };
-static const struct row row_tsc[] = { ROW(TSC_OFFSET, tsc_offset) };
-static const struct row row_pdpte[] = { ROW(GUEST_PDPTE0, pdpte[0]), ROW(GUEST_PDPTE1, pdpte[1]), ROW(GUEST_PDPTE2, pdpte[2]),
+static const struct virt_row row_tsc[] = { ROW(TSC_OFFSET, tsc_offset) };
+static const struct virt_row row_pdpte[] = { ROW(GUEST_PDPTE0, pdpte[0]), ROW(GUEST_PDPTE1, pdpte[1]), ROW(GUEST_PDPTE2, pdpte[2]),
                                         ROW(GUEST_PDPTE3, pdpte[3]) };
-static const struct row row_activity[] = { ROW(GUEST_INTERRUPTIBILITY, interruptibility), ROW(GUEST_PENDING_DEBUG, pending_debug) };
+static const struct virt_row row_activity[] = { ROW(GUEST_INTERRUPTIBILITY, interruptibility), ROW(GUEST_PENDING_DEBUG, pending_debug) };
 
-/* By number of the group, so that a transfer costs what it moves. */
-static const struct group {
-    u32 count;
-    const struct row *row;
-} plain_groups[] = {
-#define GROUP(name, rows) [__builtin_ctz(VCPU_GROUP_##name)] = { array_size(rows), rows }
-    GROUP(TABLE, row_table), GROUP(CR, row_cr), GROUP(DR, row_dr),
-    GROUP(EFER, row_efer), GROUP(SYSENTER, row_sysenter), GROUP(TSC, row_tsc), GROUP(PDPTE, row_pdpte),
-    GROUP(ACTIVITY, row_activity),
+static const struct virt_rows rows[VCPU_GROUP_COUNT] = {
+    VIRT_ROWS(TABLE, row_table), VIRT_ROWS(CR, row_cr), VIRT_ROWS(DR, row_dr),
+    VIRT_ROWS(EFER, row_efer), VIRT_ROWS(SYSENTER, row_sysenter), VIRT_ROWS(TSC, row_tsc), VIRT_ROWS(PDPTE, row_pdpte),
+    VIRT_ROWS(ACTIVITY, row_activity),
 };
-#define PLAIN_GROUPS                                                            \
-    (VCPU_GROUP_TABLE | VCPU_GROUP_CR | VCPU_GROUP_DR | VCPU_GROUP_EFER | \
-     VCPU_GROUP_SYSENTER | VCPU_GROUP_TSC | VCPU_GROUP_PDPTE | VCPU_GROUP_ACTIVITY)
 
-static void rows_load(const struct group *g, const struct vcpu_state *s)
+static void field_set(struct vcpu *v, u32 field, u64 value)
 {
-    for (u32 i = 0; i < g->count; i++) {
-        const void *const from = (const u8 *)s + g->row[i].offset;
-        mach_vmwrite(g->row[i].field, g->row[i].bytes == 4 ? *(const u32 *)from : *(const u64 *)from);
-    }
+    mach_vmwrite(field, value);
 }
 
-static void rows_store(const struct group *g, struct vcpu_state *s)
+static u64 field_get(const struct vcpu *v, u32 field)
 {
-    for (u32 i = 0; i < g->count; i++) {
-        void *const to = (u8 *)s + g->row[i].offset;
-        const u64 value = mach_vmread(g->row[i].field);
-        if (g->row[i].bytes == 4)
-            *(u32 *)to = (u32)value;
-        else
-            *(u64 *)to = value;
-    }
+    return mach_vmread(field);
 }
 
 /* ---- Segments ---- */
@@ -140,8 +119,7 @@ void vmx_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 g
     if (likely(!groups))
         return;
     virt_load(v, s, groups);
-    for (u32 left = groups & PLAIN_GROUPS; left; left &= left - 1)
-        rows_load(&plain_groups[__builtin_ctz(left)], s);
+    virt_rows_load(rows, v, s, groups, field_set);
     if (groups & VCPU_GROUP_SEG)
         seg_load(s);
     if (groups & VCPU_GROUP_CR)
@@ -162,8 +140,7 @@ void vmx_store(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups
     if (likely(!groups))
         return;
     virt_store(v, s, groups);
-    for (u32 left = groups & PLAIN_GROUPS; left; left &= left - 1)
-        rows_store(&plain_groups[__builtin_ctz(left)], s);
+    virt_rows_store(rows, v, s, groups, field_get);
     if (groups & VCPU_GROUP_SEG)
         seg_store(s);
     if (groups & VCPU_GROUP_CR)

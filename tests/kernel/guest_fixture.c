@@ -71,6 +71,7 @@ bool guest_step(struct guest *g)
     struct resume *const r = g->f->resumed[0];
     u64 info = 0;
     if (r->kind == RESUME_WINDOW) {
+        guest_sim_window(g->f->sim, 0);
         const u32 vector = fixture_sim_interrupt(g->f->sim, 0);
         fixture_trap(g->f, 0, vector ? TRAP(TRAP_INTERRUPT, vector) : TRAP(TRAP_NONE, 0), 0);
         return true;

@@ -75,6 +75,8 @@ void guest_sim_engine(struct sim *s, struct engine *e);
 u64 guest_sim_enter(struct sim *s, u32 cpu, struct resume *r, u64 *info);
 void guest_sim_interrupt(struct sim *s, u32 cpu, u32 vector);
 void guest_sim_nmi(struct sim *s, u32 cpu);
+bool guest_sim_nmi_blocked(struct sim *s, u32 cpu);
+void guest_sim_window(struct sim *s, u32 cpu);               /* what a window does beside taking an interrupt */
 u64 guest_sim_register(struct sim *s, u32 cpu, u32 which);   /* of the host: enum below */
 enum { GUEST_HOST_DR0, GUEST_HOST_XCR0, GUEST_HOST_LSTAR, GUEST_HOST_KERNEL_GS, GUEST_HOST_TSC_AUX, GUEST_HOST_CR0 };
 u32 guest_sim_last_check(struct sim *s, u32 cpu);            /* id of the check that failed the last entry, as the model knows it */

@@ -9,6 +9,8 @@ void guest_sim_engine(struct sim *s, struct engine *e);
 u64 guest_sim_enter(struct sim *s, u32 cpu, struct resume *r, u64 *info);
 void guest_sim_interrupt(struct sim *s, u32 cpu, u32 vector);
 void guest_sim_nmi(struct sim *s, u32 cpu);
+bool guest_sim_nmi_blocked(struct sim *s, u32 cpu);
+void guest_sim_window(struct sim *s, u32 cpu);
 u64 guest_sim_register(struct sim *s, u32 cpu, u32 which);
 u32 guest_sim_last_check(struct sim *s, u32 cpu);
 void guest_sim_svm_plain(struct sim *s);
@@ -39,6 +41,16 @@ void guest_sim_interrupt(struct sim *s, u32 cpu, u32 vector)
 void guest_sim_nmi(struct sim *s, u32 cpu)
 {
     s->cpu[cpu].nmi = true;
+}
+
+bool guest_sim_nmi_blocked(struct sim *s, u32 cpu)
+{
+    return s->cpu[cpu].in_nmi;
+}
+
+void guest_sim_window(struct sim *s, u32 cpu)
+{
+    s->cpu[cpu].in_nmi = false;
 }
 
 u64 guest_sim_register(struct sim *s, u32 cpu, u32 which)

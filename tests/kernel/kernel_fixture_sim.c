@@ -19,3 +19,13 @@ u64 fixture_sim_timer(struct sim *s, u32 cpu)
 {
     return s->cpu[cpu].apic.expires;
 }
+
+bool fixture_sim_in_service(struct sim *s, u32 cpu, u32 vector)
+{
+    return s->cpu[cpu].apic.isr[vector / 64] >> vector % 64 & 1;
+}
+
+void fixture_sim_console(struct sim *s, void (*console)(void *arg, const char *text, u32 bytes))
+{
+    s->config.console = console;
+}

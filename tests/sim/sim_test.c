@@ -133,6 +133,36 @@ static struct resume *boot_no_cpu(u32 magic, u64 info)
     return micro_go(&micro()->cpu[0], RESUME_IDLE);
 }
 
+/* As after a VMX exit that took an NMI. */
+static struct resume *boot_nmi_blocked(u32 magic, u64 info)
+{
+    struct micro_cpu *c = micro_boot(magic);
+    sim_this()->in_nmi = true;
+    return micro_go(c, RESUME_IDLE);
+}
+
+static struct resume *boot_nmi_window(u32 magic, u64 info)
+{
+    struct micro_cpu *c = micro_boot(magic);
+    sim_this()->in_nmi = sim_this()->nmi = true;
+    (void)mach_tsc_read();   /* a step: blocked */
+    assert_int_equal(c->nmis, 0);
+    return micro_go(c, RESUME_WINDOW);
+}
+
+static struct resume *trap_after_window(void *cpu, u64 trap, u64 info)
+{
+    struct micro_cpu *const c = cpu;
+    assert_int_equal(TRAP_KIND(trap), TRAP_NONE);
+    assert_int_equal(c->nmis, 1);
+    return micro_shutdown(c, 0);
+}
+
+static void window_unblocks_nmis(void **state)
+{
+    micro_run(micro_create(1, NULL, boot_nmi_window, trap_after_window), SIM_SHUTDOWN, "");
+}
+
 static struct resume outside;
 static struct resume *boot_outside(u32 magic, u64 info)
 {
@@ -157,6 +187,7 @@ static void ends_with_the_right_verdict(void **state)
         { boot_no_cpu, SIM_FINDING, "mach_cpu_set" },
         { boot_outside, SIM_FINDING, "outside RAM" },
         { boot_bad_kind, SIM_FINDING, "does not exist" },
+        { boot_nmi_blocked, SIM_FINDING, "NMIs blocked" },
     };
     for (u32 i = 0; i < array_size(row); i++)
         micro_run(micro_create(1, NULL, row[i].boot, NULL), row[i].end, row[i].part);
@@ -298,6 +329,6 @@ static void machines_side_by_side_do_not_mix(void **state)
 }
 
 TEST_GROUP(sim, cmocka_unit_test(boots_with_multiboot2), cmocka_unit_test(refuses_senseless_configurations), cmocka_unit_test(ram_has_a_hole_below_4_gib),
-           cmocka_unit_test(acpi_tables_add_up), cmocka_unit_test(ends_with_the_right_verdict), cmocka_unit_test(budget_pauses_and_goes_on),
+           cmocka_unit_test(acpi_tables_add_up), cmocka_unit_test(ends_with_the_right_verdict), cmocka_unit_test(window_unblocks_nmis), cmocka_unit_test(budget_pauses_and_goes_on),
            cmocka_unit_test(stops_when_asked), cmocka_unit_test(spinning_ends_under_all_zeros), cmocka_unit_test(same_seed_same_hash),
            cmocka_unit_test(a_recorded_run_plays_back), cmocka_unit_test(machines_side_by_side_do_not_mix));

@@ -165,7 +165,7 @@ static void leaks(void **state)
         }
 }
 
-/* VMX consumes the NMI that exits, SVM leaves it pending for the host. */
+/* VMX consumes the NMI that exits and blocks others, SVM leaves it pending for the host. */
 static void nmi(void **state)
 {
     for (enum sim_vendor vendor = SIM_VMX; vendor <= SIM_SVM; vendor++) {
@@ -175,6 +175,7 @@ static void nmi(void **state)
         assert_null(w->finding);
         assert_int_equal(world_reason(w), vendor == SIM_VMX ? (u32)VMX_REASON_EXCEPTION : (u32)SVM_EXIT_NMI);
         assert_int_equal(w->cpu->nmi, vendor == SIM_SVM);
+        assert_int_equal(w->cpu->in_nmi, vendor == SIM_VMX);
         if (vendor == SIM_VMX)
             assert_int_equal(world_field(w, VMCS_EXIT_INTR_INFO), VMX_INTR_VALID | VMX_EVENT_NMI << 8 | VECTOR_NMI);
         world_destroy(w);

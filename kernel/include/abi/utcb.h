@@ -15,7 +15,7 @@
 struct utcb_item {
     u64 base;     /* first unit, in the sender's space; for the receiver: in its own space */
     u64 count;    /* units */
-    u32 rights;   /* asked for; for the receiver: got */
+    u32 rights;   /* asked for, in both copies: each unit is cut to what the sender holds of it; lookup tells */
     u16 type;     /* enum space_type: SPACE_OBJECT or SPACE_MEMORY */
     u16 status;   /* enum status, written by the kernel */
 };
@@ -25,7 +25,7 @@ struct utcb_window {
     u64 count;   /* 0: accept nothing */
 };
 
-/* What an exception message carries; a reply with EXCEPTION_REPLY_WORDS words resumes the EC with what stands there then.
+/* What an exception message carries; a reply with EXCEPTION_WORDS words resumes the EC with what stands there then.
  * The message words 0..20 of page 1 hold this structure. */
 struct utcb_exception {
     u64 vector, error, address;   /* address: CR2 for a page fault */

@@ -127,7 +127,9 @@ struct vcpu_state {
     u64 inject;
     u32 inject_insn_len, windows;
     /* Group CONTROL. */
-    u32 exceptions;     /* bitmap of intercepted exception vectors */
+    u32 exceptions;     /* bitmap of intercepted exception vectors. 1 and 17 that are not in it still exit, as a guest can raise them without
+                           end, and go back to the guest unseen; but if one broke the delivery of an interrupt, an NMI or an injected
+                           instruction, it is reported, with that event in `pending` */
     u32 control_flags;  /* VCPU_CONTROL_* */
     u64 control_reserved[2];
     /* Group RIP, GPR. */

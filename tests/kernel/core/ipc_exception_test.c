@@ -171,6 +171,24 @@ static void a_trap_waits_for_a_busy_handler(void **state)
     assert_int_equal(s->a->state, EC_READY);
 }
 
+/* A server faults; whoever handles that dies, and nobody else does: so the server dies, on its client's time. The client goes on with it. */
+static void a_client_outlives_a_server_that_faults(void **state)
+{
+    struct scene *s = *state;
+    struct ec *server = fixture_handler(s->f, 0, s->f->pd, 200);
+    fixture_call(s->f, s->a, HYPERCALL_call, 201, 0);
+    assert_ptr_equal(s->cpu->current, server);
+    raise(s, 6, 0);
+    assert_ptr_equal(s->cpu->current, s->h);
+    fixture_cpu(s->f, 0);
+    assert_int_equal(space_obj_revoke(s->cpu, &s->f->pd->objects, H, 2, true), OK);   /* handler and portals */
+    fixture_settle(s->f);
+    assert_int_equal(server->state, EC_DEAD);
+    assert_int_equal(s->a->state, EC_READY);
+    assert_int_equal(s->a->resume.gpr[RAX], STATUS_ABORT);
+    assert_ptr_equal(s->cpu->current, s->a);
+}
+
 static void a_handler_that_faults_into_itself_dies(void **state)
 {
     struct scene *s = *state;
@@ -208,5 +226,5 @@ static void faults_that_are_none_of_the_tables(void **state)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 TEST_GROUP(ipc_exception, T(the_message_has_everything), T(the_reply_sets_registers), T(a_short_reply_changes_nothing),
            T(a_rip_outside_user_memory_kills), T(the_last_legal_rip), T(without_a_portal_it_dies), T(no_permission_to_call_is_no_portal),
-           T(a_handler_elsewhere_is_no_handler), T(a_trap_waits_for_a_busy_handler), T(a_handler_that_faults_into_itself_dies),
+           T(a_handler_elsewhere_is_no_handler), T(a_trap_waits_for_a_busy_handler), T(a_handler_that_faults_into_itself_dies), T(a_client_outlives_a_server_that_faults),
            T(a_stale_translation_is_no_fault), T(faults_that_are_none_of_the_tables));

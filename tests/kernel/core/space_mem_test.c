@@ -123,23 +123,31 @@ static void aligned_ranges_use_few_tables(void **state)
     assert_int_equal(used(f) - between, (2 + 9) * PAGE_SIZE + mem_charge(sizeof(struct mem_range)));
 }
 
+static enum status delegate_rest(struct fixture *f, u64 page, u64 target, u64 count, u32 rights)
+{
+    u64 done;
+    return space_mem_delegate_rest(&f->s[ROOT], page, &f->s[A], target, count, rights, &done);
+}
+
 static void neighbours_are_one_range_only_if_they_continue(void **state)
 {
     struct fixture *f = *state;
     const u64 node = mem_charge(sizeof(struct mem_range));
     assert_int_equal(delegate(f, ROOT, R0, A, 0x100, 2, RW), OK);
     const u64 before = used(f);
-    assert_int_equal(delegate(f, ROOT, R0 + 2, A, 0x102, 2, RW), OK);        /* continues */
+    assert_int_equal(delegate_rest(f, R0 + 2, 0x102, 2, RW), OK);            /* continues */
     assert_int_equal(used(f), before);
-    assert_int_equal(delegate(f, ROOT, R0 + 4, A, 0x104, 2, RIGHT_R), OK);   /* other rights */
+    assert_int_equal(delegate_rest(f, R0 + 4, 0x104, 2, RIGHT_R), OK);       /* other rights */
     assert_int_equal(used(f), before + node);
-    assert_int_equal(delegate(f, ROOT, R0 + 9, A, 0x106, 2, RIGHT_R), OK);   /* other frames */
+    assert_int_equal(delegate_rest(f, R0 + 9, 0x106, 2, RIGHT_R), OK);       /* other frames */
     assert_int_equal(used(f), before + 2 * node);
-    assert_int_equal(delegate(f, ROOT, R1, A, 0x108, 2, RIGHT_R), OK);       /* another parent */
+    assert_int_equal(delegate_rest(f, R1, 0x108, 2, RIGHT_R), OK);           /* another parent */
     assert_int_equal(used(f), before + 3 * node);
+    assert_int_equal(delegate(f, ROOT, R1 + 2, A, 0x10a, 2, RIGHT_R), OK);   /* another delegation */
+    assert_int_equal(used(f), before + 4 * node);
     expect(f, A, 0x100, 6, 0x100, 0x106, F0);
     expect(f, A, 0x106, 2, 0x106, 0x108, F0 + 9);
-    expect(f, A, 0x108, 4, 0x108, 0x10a, F1);
+    expect(f, A, 0x108, 6, 0x108, 0x10c, F1);
 }
 
 static void a_space_may_delegate_to_itself(void **state)
@@ -189,7 +197,7 @@ static void a_preempted_delegate_goes_on(void **state)
     enum status s;
     do {
         world_preempt(f->w);
-        s = space_mem_delegate(&f->s[ROOT], R0 + total, &f->s[A], 0x101 + total, N0 - total, RW, &done);
+        s = (total ? space_mem_delegate_rest : space_mem_delegate)(&f->s[ROOT], R0 + total, &f->s[A], 0x101 + total, N0 - total, RW, &done);
         total += done;
         expect(f, A, 0x100, N0 + 2, 0x101, 0x101 + total, F0);
         restarts += s == STATUS_RESTART;

@@ -43,6 +43,7 @@ static void what_the_guest_changed_is_kept(void **state)
 {
     struct guest *g = guest_open(VENDOR(state));
     g->before = swapgs_in_the_guest;
+    guest_does(g, (struct engine_event){ .kind = EVENT_MOV_DR, .cr = { .number = 6, .gpr = RBX } });   /* exits: it uses them from now on */
     guest_run(g, 0);
     mach_cr2_write(0);
     guest_fetch(g, VCPU_GROUP_SYSCALL | VCPU_GROUP_CR | VCPU_GROUP_DR);

@@ -52,6 +52,28 @@ static void software_interrupt_without_next_rip(void **state)
     guest_close(g);
 }
 
+static void only_the_second_waits(struct guest *g, struct sim_guest *guest)
+{
+    g->keep_event = g->entries == 2;
+}
+
+/* Once it was delivered RIP is the handler's: an exception there that goes back to the guest does not move it. */
+static void software_interrupt_then_alignment_check(void **state)
+{
+    struct guest *g = open_plain();
+    guest_fetch(g, VCPU_GROUP_RIP);
+    g->s->rip = 0x1000;
+    g->s->inject = VCPU_EVENT_VALID | 0x480;
+    g->s->inject_insn_len = 2;
+    guest_does(g, (struct engine_event){ .kind = EVENT_EXCEPTION, .vector = VECTOR_AC });
+    guest_does(g, (struct engine_event){ .kind = EVENT_NESTED_FAULT, .gpa = 0x9000, .access = RIGHT_W });
+    g->before = only_the_second_waits;
+    assert_int_equal(guest_run(g, VCPU_GROUP_RIP | VCPU_GROUP_INJECT), VCPU_EXIT_MMIO);
+    assert_int_equal(g->s->pending, VCPU_EVENT_EXCEPTION(VECTOR_AC));
+    assert_int_equal(g->s->rip, 0x1002);
+    guest_close(g);
+}
+
 static const struct {
     u16 offset;
     u64 value;
@@ -197,6 +219,7 @@ static void cpl_is_ss_dpl(void **state)
 }
 
 TEST_GROUP(svm, cmocka_unit_test(cpl_is_ss_dpl), cmocka_unit_test(plain_processor_says_less), cmocka_unit_test(software_interrupt_without_next_rip),
+           cmocka_unit_test(software_interrupt_then_alignment_check),
            cmocka_unit_test(refused_vmcb_is_named), cmocka_unit_test(asids_are_recycled), cmocka_unit_test(refused_flush_is_repeated),
            cmocka_unit_test(efer_hides_svme), cmocka_unit_test(pending_debug_is_refused), cmocka_unit_test(invalid_in_32_bits),
            cmocka_unit_test(nmi_stays_blocked_until_iret_is_done));

@@ -114,10 +114,13 @@ static void error_code_in_real_mode(void **state)
     guest_close(g);
 }
 
+/* The exit leaves NMIs blocked (SDM 3C 28.5.5): a window comes before anything else runs. */
 static void host_nmi_goes_to_the_kernel(struct guest *g, struct sim_guest *guest)
 {
     if (g->entries == 1)
         guest_sim_nmi(g->f->sim, 0);
+    else
+        assert_false(guest_sim_nmi_blocked(g->f->sim, 0));
 }
 
 static void nmi_is_the_hosts(void **state)
@@ -126,7 +129,51 @@ static void nmi_is_the_hosts(void **state)
     g->before = host_nmi_goes_to_the_kernel;
     guest_does(g, (struct engine_event){ .kind = EVENT_SLICE, .steps = 1 });
     assert_int_equal(guest_run(g, 0), VCPU_EXIT_HYPERCALL);
+    assert_int_equal(g->entries, 2);
     assert_int_equal(atomic_load(&g->f->k->cpu[0]->nmi), 1u << VECTOR_NMI);
+    guest_close(g);
+}
+
+/* RIP moves over an INT1 that goes back to the guest, in 64 bits. */
+static void int1_in_64_bit_mode(void **state)
+{
+    struct guest *g = guest_open(SIM_VMX);
+    guest_fetch(g, GROUPS);
+    long_mode(g->s);
+    guest_does(g, (struct engine_event){ .kind = EVENT_EXCEPTION, .vector = VECTOR_DB, .insn_len = 1 });
+    assert_int_equal(guest_run(g, GROUPS), VCPU_EXIT_HYPERCALL);
+    assert_int_equal(g->seen.event, VCPU_EVENT_EXCEPTION(VECTOR_DB));
+    assert_int_equal(g->seen.rip, 0xffffffff81000001);
+    guest_close(g);
+}
+
+/* Debug exceptions that the VMM left pending come first, with their causes in DR6. */
+static void pending_debug_is_delivered(void **state)
+{
+    struct guest *g = guest_open(SIM_VMX);
+    guest_fetch(g, VCPU_GROUP_ACTIVITY);
+    g->s->pending_debug = DR6_BS | 2;
+    assert_int_equal(guest_run(g, VCPU_GROUP_ACTIVITY), VCPU_EXIT_HYPERCALL);
+    assert_int_equal(g->entries, 1);
+    assert_int_equal(g->seen.event, VCPU_EVENT_EXCEPTION(VECTOR_DB));
+    guest_fetch(g, VCPU_GROUP_DR);
+    assert_int_equal(g->s->dr6, DR6_INIT | DR6_BS | 2);
+    assert_int_equal(guest_run(g, 0), VCPU_EXIT_HYPERCALL);
+    assert_int_equal(g->seen.event, 0);
+    guest_close(g);
+}
+
+/* A guest that does not use debug registers costs no access to one. */
+static void debug_registers_are_left_alone(void **state)
+{
+    struct guest *g = guest_open(SIM_VMX);
+    guest_fetch(g, VCPU_GROUP_DR);
+    g->s->dr6 = DR6_INIT | 5;
+    mach_dr_write(6, DR6_INIT | 2);
+    assert_int_equal(guest_run(g, VCPU_GROUP_DR), VCPU_EXIT_HYPERCALL);
+    assert_int_equal(mach_dr_read(6), DR6_INIT | 2);
+    guest_fetch(g, VCPU_GROUP_DR);
+    assert_int_equal(g->s->dr6, DR6_INIT | 5);
     guest_close(g);
 }
 
@@ -222,6 +269,7 @@ static void faulting_iret_blocks_nmis_again(void **state)
 }
 
 TEST_GROUP(vmx, cmocka_unit_test(check_is_named), cmocka_unit_test(diagnosis_agrees_with_the_processor), cmocka_unit_test(error_code_in_real_mode),
-           cmocka_unit_test(nmi_is_the_hosts), cmocka_unit_test(machine_check_is_the_hosts), cmocka_unit_test(fixed_bits_are_shadowed),
+           cmocka_unit_test(nmi_is_the_hosts), cmocka_unit_test(int1_in_64_bit_mode), cmocka_unit_test(pending_debug_is_delivered),
+           cmocka_unit_test(debug_registers_are_left_alone), cmocka_unit_test(machine_check_is_the_hosts), cmocka_unit_test(fixed_bits_are_shadowed),
            cmocka_unit_test(tags_wrap), cmocka_unit_test(memory_is_cleared_of_the_vmcs),
            cmocka_unit_test(exits_load_the_runners_space), cmocka_unit_test(faulting_iret_blocks_nmis_again));

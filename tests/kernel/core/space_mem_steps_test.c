@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Are delegate and revoke of memory all or nothing, bounded in each step, and right if another CPU is at the same pages in between? */
+#include "space_mem_fixture.h"
+
+#define THERE 0x10000ul
+#define STEP_PAGES (4 * 512ul)
+
+static u32 pages_at(struct fixture *f, u32 space, u64 page, u64 count)
+{
+    u32 n = 0;
+    for (u64 i = 0; i < count; i++)
+        n += frame_at(f, space, page + i) != 0;
+    return n;
+}
+
+static void ranges_behind_the_end(void **state)
+{
+    struct fixture *f = *state;
+    u64 done, g;
+    static const u64 behind[] = { USER_END >> PAGE_BITS, (USER_END >> PAGE_BITS) + 1, bit(36) + 5, bit(52) - 1, ~0ul };
+    for (u32 i = 0; i < array_size(behind); i++) {
+        assert_int_equal(space_mem_delegate(&f->s[ROOT], behind[i], &f->s[A], THERE, 1, RW, &done), STATUS_ARG);
+        assert_int_equal(space_mem_delegate(&f->s[ROOT], R0, &f->s[A], behind[i], 1, RW, &done), STATUS_ARG);
+        assert_int_equal(space_mem_revoke(f->w->cpu, &f->s[ROOT], behind[i], 1, true, &g), STATUS_ARG);
+        assert_int_equal(space_mem_insert(&f->s[ROOT], behind[i], 1, 1, RW), STATUS_ARG);
+    }
+}
+
+/* Small pages, as source and target are out of step: many entries, so many steps. */
+static void steps_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    u64 done = 0;
+    const u64 count = N0 - 1;
+    assert_int_equal(delegate(f, ROOT, R0, A, THERE + 1, count, RW), OK);   /* makes the tables */
+    assert_int_equal(delegate(f, A, THERE + 1, B, THERE + 1, count, RW), OK);
+    assert_int_equal(revoke(f, B, THERE + 1, count - 1, true), OK);          /* one page stays and with it the tables above */
+    assert_int_equal(revoke(f, B, THERE + 1, count, true), OK);
+    world_preempt(f->w);
+    enum status st;
+    u64 all = 0;
+    u32 restarts = 0;
+    while ((st = space_mem_delegate(&f->s[ROOT], R0 + all, &f->s[B], THERE + 1 + all, count - all, RW, &done)) == STATUS_RESTART) {
+        assert_true(done <= STEP_PAGES);
+        all += done;
+        assert_true(++restarts < 100);
+    }
+    assert_int_equal(st, OK);
+    assert_true(restarts > 1);
+    world_ipi(f->w, 0);
+    assert_int_equal(pages_at(f, B, THERE + 1, count), count);
+}
+
+/* With all tables there, each step is still the end of a turn. */
+static void steps_of_filling_are_turns(void **state)
+{
+    struct fixture *f = *state;
+    u64 done, n;
+    for (u64 at = 0; at < N0; at += n)
+        assert_int_equal(ptab_reserve(&f->s[A].ptab, THERE + 1 + at, 1, N0 - at, &n), OK);
+    world_preempt(f->w);
+    assert_int_equal(space_mem_delegate(&f->s[ROOT], R0, &f->s[A], THERE + 1, N0, RW, &done), STATUS_RESTART);
+    assert_in_range(done, 1, STEP_PAGES);
+    world_ipi(f->w, 0);
+    assert_int_equal(pages_at(f, A, THERE + 1, N0), done);
+}
+
+/* Whatever allocation fails of a delegation in three pieces: nothing has arrived. */
+static void all_pieces_or_none(void **state)
+{
+    struct fixture *f = *state;
+    enum status st = STATUS_MEMORY;
+    for (u32 i = 0; i < 3; i++)
+        assert_int_equal(delegate(f, ROOT, R0 + 100 * i, A, THERE + i, 1, RW), OK);
+    assert_int_equal(delegate(f, ROOT, R0 + 500, B, THERE + 100, 1, RW), OK);   /* the tables are there */
+    u32 failures = 0;
+    for (u64 n = 1; st != OK; n++) {
+        u64 done;
+        assert_true(n < 30);
+        sim_unit_fail(f->w->sim, n);
+        st = space_mem_delegate(&f->s[A], THERE, &f->s[B], THERE, 3, RW, &done);
+        sim_unit_fail(f->w->sim, 0);
+        if (st == OK)
+            break;
+        failures++;
+        assert_int_equal(st, STATUS_MEMORY);
+        assert_int_equal(done, 0);
+        assert_int_equal(pages_at(f, B, THERE, 3), 0);
+    }
+    assert_int_equal(failures, 3);
+    assert_int_equal(pages_at(f, B, THERE, 3), 3);
+}
+
+/* Two ranges, and what was derived from parts of each reaches out of what is revoked on both sides. */
+static void two_families(struct fixture *f)
+{
+    assert_int_equal(delegate(f, ROOT, R0, A, THERE, 8, RW), OK);
+    assert_int_equal(delegate(f, ROOT, R0 + 100, A, THERE + 8, 8, RW), OK);
+    assert_int_equal(delegate(f, A, THERE + 1, B, THERE, 6, RW), OK);
+    assert_int_equal(delegate(f, A, THERE + 9, B, THERE + 10, 6, RW), OK);
+}
+
+static void revoke_goes_on_with_the_next_range(void **state)
+{
+    struct fixture *f = *state;
+    two_families(f);
+    assert_int_equal(revoke(f, A, THERE, 16, false), OK);
+    assert_int_equal(pages_at(f, A, THERE, 16), 16);
+    assert_int_equal(pages_at(f, B, THERE, 20), 0);
+}
+
+/* Quota for so many of the cuts that are needed, but not for all: nothing is taken. */
+static void a_revoke_that_fails_takes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    enum status st = STATUS_QUOTA;
+    u32 cuts = 0;
+    for (;; cuts++) {
+        assert_true(cuts < 30);
+        two_families(f);
+        atomic_store(&f->w->quota.limit, used(f) + cuts * mem_charge(sizeof(struct mem_range)));
+        st = revoke(f, A, THERE + 3, 8, true);
+        atomic_store(&f->w->quota.limit, WORLD_QUOTA);
+        if (st == OK)
+            break;
+        assert_int_equal(st, STATUS_QUOTA);
+        assert_int_equal(pages_at(f, A, THERE, 16), 16);
+        assert_int_equal(pages_at(f, B, THERE, 20), 12);
+        assert_int_equal(revoke(f, A, THERE, 16, true), OK);
+    }
+    assert_true(cuts > 3);
+    assert_int_equal(pages_at(f, A, THERE, 16), 8);
+    assert_int_equal(pages_at(f, B, THERE, 6), 2);        /* pages 1 and 2 of A */
+    assert_int_equal(pages_at(f, B, THERE + 10, 6), 4);
+}
+
+/* The space of a descendant has no quota left for a cut: what could be taken before that cut is not taken either. */
+static void a_poor_descendant_stops_all(void **state)
+{
+    struct fixture *f = *state;
+    struct quota *const rich = f->s[B].quota, poor = { .limit.v = 2 * mem_charge(sizeof(struct mem_range)) };
+    assert_int_equal(delegate(f, ROOT, R0, A, THERE, 8, RW), OK);
+    assert_int_equal(delegate(f, ROOT, R0 + 100, A, THERE + 8, 8, RW), OK);
+    f->s[B].quota = &poor;
+    assert_int_equal(delegate(f, A, THERE + 3, B, THERE, 4, RW), OK);        /* reaches out of what is revoked */
+    assert_int_equal(delegate(f, A, THERE + 6, B, THERE + 10, 2, RW), OK);   /* does not, and comes first */
+    assert_int_equal(revoke(f, A, THERE + 5, 11, true), STATUS_QUOTA);
+    assert_int_equal(pages_at(f, A, THERE, 16), 16);
+    assert_int_equal(pages_at(f, B, THERE, 16), 6);
+    atomic_store(&poor.limit, 3 * mem_charge(sizeof(struct mem_range)));
+    assert_int_equal(revoke(f, A, THERE + 5, 11, true), OK);
+    assert_int_equal(pages_at(f, A, THERE, 16), 5);
+    assert_int_equal(pages_at(f, B, THERE, 16), 2);
+    assert_int_equal(revoke(f, B, THERE, 16, true), OK);
+    assert_int_equal(atomic_load(&poor.used), 0);
+    f->s[B].quota = rich;
+}
+
+/* An interrupt waits after the cuts: they stay, no right has changed. */
+static void cuts_are_turns(void **state)
+{
+    struct fixture *f = *state;
+    u64 g;
+    two_families(f);
+    world_preempt(f->w);
+    assert_int_equal(space_mem_revoke(f->w->cpu, &f->s[A], THERE + 3, 8, true, &g), STATUS_RESTART);
+    assert_int_equal(pages_at(f, A, THERE, 16), 16);
+    assert_int_equal(pages_at(f, B, THERE, 20), 12);
+    u32 restarts = 0;
+    while (space_mem_revoke(f->w->cpu, &f->s[A], THERE + 3, 8, true, &g) == STATUS_RESTART)
+        assert_true(restarts++ < 20);
+    world_ipi(f->w, 0);
+    assert_int_equal(pages_at(f, A, THERE, 16), 8);
+}
+
+/* Another CPU at every point where it could: takes the source, or fills the target. */
+struct meanwhile {
+    struct fixture *f;
+    bool fills, acted;
+};
+
+static void act(void *arg)
+{
+    struct meanwhile *const m = arg;
+    struct fixture *const f = m->f;
+    u64 done;
+    if (f->points++ < f->at || m->acted || !world_unlocked(f->w))
+        return;
+    m->acted = true;
+    world_cpu(f->w, 1);
+    if (m->fills)
+        f->other = space_mem_delegate(&f->s[ROOT], R1, &f->s[B], THERE + 15, 1, RIGHT_R, &done);
+    else
+        f->other = space_mem_revoke(f->w->kern->cpu[1], &f->s[A], THERE + 12, 1, true, &done);
+    world_cpu(f->w, 0);
+}
+
+static void run_meanwhile(struct fixture *f, bool fills, enum status expected)
+{
+    struct meanwhile m = { .f = f, .fills = fills, .acted = true };
+    u32 stopped = 0;
+    for (f->at = 0; m.acted; f->at++) {
+        u64 done;
+        assert_int_equal(delegate(f, ROOT, R0, A, THERE, 8, RW), OK);
+        assert_int_equal(delegate(f, ROOT, R0 + 100, A, THERE + 8, 8, RW), OK);
+        f->points = 0;
+        m.acted = false;
+        sim_unit_hook(f->w->sim, act, &m);
+        const enum status st = space_mem_delegate(&f->s[A], THERE, &f->s[B], THERE, 16, RW, &done);
+        sim_unit_hook(f->w->sim, NULL, NULL);
+        assert_true(st == OK || st == expected);
+        stopped += st == expected;
+        if (st == OK && m.acted && !fills)
+            assert_int_equal(frame_at(f, B, THERE + 12), 0);   /* delegated and taken */
+        assert_true(pages_at(f, B, THERE, 16) <= 16);          /* what is held is mapped, and nothing else */
+        assert_int_equal(revoke(f, B, THERE, 16, true), OK);
+        assert_int_equal(revoke(f, A, THERE, 16, true), OK);
+        world_settle(f->w);
+        assert_true(f->at < 3000);
+    }
+    assert_true(stopped > 2);
+}
+
+static void the_source_is_taken_meanwhile(void **state)
+{
+    run_meanwhile(*state, false, STATUS_RANGE);
+}
+
+static void the_target_is_filled_meanwhile(void **state)
+{
+    run_meanwhile(*state, true, STATUS_EXISTS);
+}
+
+TEST_GROUP(space_mem_steps, T(ranges_behind_the_end), T(steps_are_bounded), T(steps_of_filling_are_turns), T(all_pieces_or_none),
+           T(revoke_goes_on_with_the_next_range), T(a_revoke_that_fails_takes_nothing), T(a_poor_descendant_stops_all), T(cuts_are_turns), T(the_source_is_taken_meanwhile),
+           T(the_target_is_filled_meanwhile));

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Is a vCPU whole from its creation to its end: never half of one, nothing left of it, kicked by whoever may, and silent when it does not run? */
+#include "vcpu.h"
+#include "apic.h"
+#include "guest_fixture.h"
+#include "kernel_fixture_sim.h"
+
+enum { PD = 300, VMM = 310, NEW = 320, PORTALS = 330 };
+#define STATE 0x30000000ul
+
+#define VCPU(name, vendor) { #name "_" #vendor, name, NULL, NULL, (void *)(u64)SIM_##vendor }
+#define BOTH(name)         VCPU(name, VMX), VCPU(name, SVM)
+
+static enum sim_vendor vendor_of(void **state)
+{
+    return (enum sim_vendor)(u64)*state;
+}
+
+static struct vcpu *vcpu_at(struct fixture *f, u64 selector)
+{
+    struct object *o;
+    assert_int_equal(space_obj_lookup(&f->pd->objects, selector, OBJ_VCPU, 0, &o), OK);
+    return container_of(o, struct vcpu, object);
+}
+
+/* Whatever allocation fails: the status says so, or all parts are there. */
+static void half_a_vcpu(void **state)
+{
+    struct fixture *f = fixture_open(1, vendor_of(state));
+    struct ec *const ec = fixture_thread(f, 0, f->pd, 10, 100);
+    u64 status = STATUS_MEMORY;
+    fixture_run(f, 0);
+    for (u64 n = 1; status != OK; n++) {
+        assert_true(n < 20);
+        sim_unit_fail(f->sim, n);
+        status = fixture_call(f, ec, HYPERCALL_vcpu_create, FIXTURE_SEL_PD, NEW, 0, STATE);
+        sim_unit_fail(f->sim, 0);
+        assert_true(status == OK || status == STATUS_MEMORY);
+        assert_true(status == STATUS_MEMORY || n > 5);   /* guest space, vCPU, two state areas, FPU image, VMCS or VMCB */
+    }
+    const struct vcpu *const v = vcpu_at(f, NEW);
+    assert_true(v->hw && v->state && v->copy && v->fpu);
+    assert_ptr_equal(v->space, &f->pd->guest);
+    assert_int_not_equal(f->pd->guest.ptab.root, 0);
+    assert_int_equal(fixture_call(f, ec, HYPERCALL_vcpu_create, FIXTURE_SEL_PD, NEW + 1, 0, STATE + 4 * PAGE_SIZE), OK);
+    assert_int_not_equal(v->id, vcpu_at(f, NEW + 1)->id);
+    fixture_close(f);
+}
+
+static void a_cpu_that_cannot(void **state)
+{
+    struct fixture *f = fixture_open(2, vendor_of(state));
+    struct ec *const ec = fixture_thread(f, 0, f->pd, 10, 100);
+    fixture_run(f, 0);
+    f->k->cpu[1]->virt.region = 0;
+    assert_int_equal(fixture_call(f, ec, HYPERCALL_vcpu_create, FIXTURE_SEL_PD, NEW, 1, STATE), STATUS_FEATURE);
+    atomic_and(&f->k->cpus_online, ~bit(1));
+    assert_int_equal(fixture_call(f, ec, HYPERCALL_vcpu_create, FIXTURE_SEL_PD, NEW, 1, STATE), STATUS_CPU);
+    assert_int_equal(fixture_call(f, ec, HYPERCALL_vcpu_create, FIXTURE_SEL_PD, NEW, bit(32), STATE), STATUS_CPU);
+    assert_int_equal(fixture_call(f, ec, HYPERCALL_vcpu_create, FIXTURE_SEL_PD, NEW, 64, STATE), STATUS_CPU);
+    fixture_close(f);
+}
+
+static void before_the_first_run(void **state)
+{
+    struct fixture *f = fixture_open(1, vendor_of(state));
+    struct ec *const ec = fixture_thread(f, 0, f->pd, 10, 100);
+    fixture_run(f, 0);
+    assert_int_equal(fixture_call(f, ec, HYPERCALL_vcpu_create, FIXTURE_SEL_PD, NEW, 0, STATE), OK);
+    assert_int_equal(fixture_call(f, ec, HYPERCALL_vcpu_fetch, NEW, VCPU_GROUP_RIP), STATUS_BUSY);
+    fixture_close(f);
+}
+
+static void groups_nobody_has(void **state)
+{
+    struct guest *g = guest_open(SIM_SVM);
+    assert_int_equal(fixture_call(g->f, g->ec, HYPERCALL_vcpu_fetch, GUEST_SEL_VCPU, VCPU_GROUP_PDPTE), STATUS_FEATURE);
+    assert_int_equal(fixture_call(g->f, g->ec, HYPERCALL_vcpu_fetch, GUEST_SEL_VCPU, VCPU_GROUP_ALL + 1), STATUS_ARG);
+    guest_close(g);
+}
+
+static void the_fpu_begins_in_its_reset_state(void **state)
+{
+    struct guest *g = guest_open(vendor_of(state));
+    guest_fetch(g, VCPU_GROUP_FPU);
+    assert_int_equal(*(const u16 *)g->s->fpu, 0x37f);             /* FCW */
+    assert_int_equal(*(const u32 *)(g->s->fpu + 24), 0x1f80);     /* MXCSR */
+    assert_int_equal(g->s->xcr0, 1);
+    guest_close(g);
+}
+
+/* A VMM in a domain of its own: when the vCPU is gone, so is the domain. */
+static void nothing_holds_the_vmm(void **state)
+{
+    struct fixture *f = fixture_open(1, vendor_of(state));
+    struct fixture_books before = fixture_books(f);
+    struct pd *const vmm = fixture_pd(f, 2 << 20, VMM);
+    struct ec *const ec = fixture_thread(f, 0, vmm, 10, VMM + 2);
+    u64 done;
+    assert_int_equal(space_obj_delegate(&f->pd->objects, VMM, &vmm->objects, 1, 1, PERM_ALL, &done), OK);
+    fixture_run(f, 0);
+    assert_int_equal(fixture_call(f, ec, HYPERCALL_pd_create, 1, 2, 1 << 20, 0), OK);
+    assert_int_equal(fixture_call(f, ec, HYPERCALL_vcpu_create, 2, 3, 0, STATE), OK);
+    assert_int_equal(fixture_call(f, ec, HYPERCALL_vcpu_run, 3), OK);
+    assert_int_equal(space_obj_revoke(fixture_cpu(f, 0), &f->pd->objects, VMM, 4, true), OK);
+    fixture_balanced(f, before);
+    fixture_close(f);
+}
+
+/* The result of the hypercall is written, whatever stood in the register. */
+static void the_result_of_a_run(void **state)
+{
+    struct guest *g = guest_open(vendor_of(state));
+    g->ec->resume.gpr[RAX] = 0x77;
+    assert_int_equal(guest_run(g, 0), VCPU_EXIT_HYPERCALL);
+    assert_int_equal(g->ec->resume.gpr[RAX], OK);
+    assert_int_equal(fixture_call(g->f, g->ec, HYPERCALL_vcpu_kick, GUEST_SEL_VCPU), OK);
+    g->ec->resume.gpr[RAX] = 0x77;
+    assert_int_equal(guest_run(g, 0), VCPU_EXIT_KICKED);
+    assert_int_equal(guest_run(g, 0), VCPU_EXIT_HYPERCALL);
+    guest_close(g);
+}
+
+/* Kicks of another CPU: one interrupt for many, none if nothing runs. */
+static void kicks_interrupt_who_runs_only(void **state)
+{
+    struct guest *g = guest_open_cpus(2, vendor_of(state));
+    struct cpu *const other = g->f->k->cpu[1];
+    assert_int_equal(guest_run(g, 0), VCPU_EXIT_HYPERCALL);
+    fixture_interrupts(g->f);
+    vcpu_kick(fixture_cpu(g->f, 1), g->v);
+    assert_int_equal(fixture_sim_interrupt(g->f->sim, 0), 0);
+    fixture_cpu(g->f, 0);
+    assert_int_equal(guest_run(g, 0), VCPU_EXIT_KICKED);
+    fixture_cpu(g->f, 0);
+    guest_enter(g, 0);
+    vcpu_kick(fixture_cpu(g->f, 1), g->v);
+    assert_int_equal(fixture_sim_interrupt(g->f->sim, 0), VECTOR_IPI);
+    apic_eoi(fixture_cpu(g->f, 0));
+    vcpu_kick(fixture_cpu(g->f, 1), g->v);
+    vcpu_kick(other, g->v);
+    assert_int_equal(fixture_sim_interrupt(g->f->sim, 0), 0);
+    fixture_trap(g->f, 0, TRAP(TRAP_NONE, 0), 0);
+    assert_false(guest_inside(g));
+    assert_int_equal(g->s->exit.reason, VCPU_EXIT_KICKED);
+    guest_close(g);
+}
+
+/* What is to be released does not wait for the end of a guest that exits and exits. */
+static u32 released;
+static void release(struct cpu *cpu, struct epoch_item *item)
+{
+    released++;
+}
+
+static struct epoch_item item;
+static void defer(struct guest *g, struct sim_guest *guest)
+{
+    item = (struct epoch_item){ .release = release };
+    if (!g->arg++)
+        epoch_defer(fixture_cpu(g->f, 0), &item, 0);
+}
+
+static void an_exit_ends_an_epoch(void **state)
+{
+    struct guest *g = guest_open(vendor_of(state));
+    released = 0;
+    g->before = defer;
+    guest_enter(g, 0);
+    assert_true(guest_step(g));
+    assert_int_equal(released, 1);
+    g->before = NULL;
+    guest_close(g);
+}
+
+TEST_GROUP(vcpu_life, BOTH(half_a_vcpu), BOTH(a_cpu_that_cannot), BOTH(before_the_first_run), VCPU(groups_nobody_has, SVM),
+           BOTH(the_fpu_begins_in_its_reset_state), BOTH(nothing_holds_the_vmm), BOTH(the_result_of_a_run), BOTH(kicks_interrupt_who_runs_only),
+           BOTH(an_exit_ends_an_epoch));

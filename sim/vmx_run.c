@@ -19,7 +19,6 @@ static bool boundary_exit(struct sim_cpu *cpu, const struct vmcs *v, struct vmx_
         x->reason = VMX_REASON_EXCEPTION;
         x->event = VMX_INTR_VALID | VMX_EVENT_EXCEPTION << 8 | VECTOR_DB;
         x->qualification = c->pending_debug;
-        c->pending_debug = 0;
         return true;
     }
     if ((proc & VMX_PROC_NMI_WINDOW) && !blocked(g, VMX_BLOCK_NMI | VMX_BLOCK_MOV_SS | VMX_BLOCK_STI)) {

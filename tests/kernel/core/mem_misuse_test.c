@@ -72,6 +72,12 @@ static void a_full_page_is_found_again(void **state)
         assert_int_equal(mem_alloc(mem(w), &w->quota, 64, (void **)&again), OK);
         assert_ptr_equal(again, p[i]);
     }
+    for (u32 i = 1; i < SLOTS; i += 2)
+        mem_free(mem(w), &w->quota, p[i], 64);
+    for (u32 i = 1; i < SLOTS; i += 2) {
+        assert_int_equal(mem_alloc(mem(w), &w->quota, 64, (void **)&p[i]), OK);
+        assert_int_equal((u64)p[i] & ~PAGE_MASK, (u64)p[0] & ~PAGE_MASK);
+    }
     for (u32 i = 0; i < SLOTS; i++)
         mem_free(mem(w), &w->quota, p[i], 64);
     assert_int_equal(mem_free_bytes(mem(w)), w->free_bytes);

@@ -80,7 +80,7 @@ static void large_hook(void *arg)
     if (++f->points < f->at || f->other != STATUS_COUNT || !world_unlocked(f->w))
         return;
     sim_unit_cpu(f->w->sim, 1);
-    f->other = splits ? ptab_split(&f->p, PAGE_2M + 9) : ptab_map(&f->p, PAGE_2M, 512, 512, RIGHT_R, &f->change, &done);
+    f->other = splits ? ptab_split(&f->p, PAGE_2M + 9) : ptab_map(&f->p, PAGE_2M, 0xe00, 512, RIGHT_R, &f->change, &done);
     sim_unit_cpu(f->w->sim, 0);
 }
 
@@ -132,6 +132,7 @@ static void split_by_two(void **state)
         for (u64 i = 0; i < 512; i += 73) {
             const struct seen e = look(f, PAGE_2M + i);
             assert_true(e.present && e.level == 0);
+            assert_true(is_ept(f) || !(*e.word & bit(7)));   /* of a small page: PAT */
             assert_int_equal(e.frame, 1024 + i);
         }
         tidy_up(f);

@@ -89,6 +89,30 @@ static void two_go_on_at_once(void **state)
     fixture_close(s.f);
 }
 
+/* Two spaces of each kind in one batch: every CPU of each is asked, for its own kind. */
+static void a_batch_of_several_spaces(void **state)
+{
+    struct scene s;
+    struct tlb_batch b = { 0 };
+    open_scene(&s);
+    struct space_mem host[2] = { 0 }, guest[2] = { 0 };
+    for (u32 i = 0; i < 2; i++) {
+        host[i].ptab.format = &ptab_host;
+        guest[i].ptab.format = &ptab_ept;
+        atomic_store(&host[i].cpus, bit(1 + i));
+        atomic_store(&guest[i].cpus, bit(2 + i));
+        tlb_batch_add(&b, &host[i]);
+        tlb_batch_add(&b, &guest[i]);
+    }
+    const u64 generation = tlb_batch_request(fixture_cpu(s.f, 0), &b);
+    static const u64 kinds[] = { 0, TLB_KIND_HOST, TLB_KIND_HOST | TLB_KIND_GUEST, TLB_KIND_GUEST };
+    for (u32 i = 0; i < array_size(kinds); i++) {
+        assert_int_equal(atomic_load(&s.f->k->cpu[i]->tlb.kinds), kinds[i]);
+        assert_int_equal(atomic_load(&s.f->k->cpu[i]->tlb.requested), kinds[i] ? generation : 0);
+    }
+    fixture_close(s.f);
+}
+
 /* Before each operation of the machine: if the list has changed since the last one, its lock is held. */
 static void guard(void *arg)
 {
@@ -114,4 +138,4 @@ static void the_list_changes_under_its_lock(void **state)
     fixture_close(s.f);
 }
 
-TEST_GROUP(tlb_waiters, cmocka_unit_test(answers_in_any_order), cmocka_unit_test(two_go_on_at_once), cmocka_unit_test(the_list_changes_under_its_lock));
+TEST_GROUP(tlb_waiters, cmocka_unit_test(answers_in_any_order), cmocka_unit_test(two_go_on_at_once), cmocka_unit_test(a_batch_of_several_spaces), cmocka_unit_test(the_list_changes_under_its_lock));

@@ -257,6 +257,47 @@ static void two_on_one_cpu(void **state)
     guest_close(g);
 }
 
+/* The same thread runs two in turn: what is loaded into one does not land in the other. */
+static void two_in_turn(void **state)
+{
+    enum { OTHER = 310 };
+    struct guest *g = guest_open(VENDOR(state));
+    struct object *o;
+    assert_int_equal(fixture_call(g->f, g->ec, HYPERCALL_vcpu_create, FIXTURE_SEL_PD, OTHER, 0, GUEST_STATE + 16 * PAGE_SIZE), OK);
+    assert_int_equal(fixture_call(g->f, g->ec, HYPERCALL_vcpu_run, OTHER), OK);
+    assert_int_equal(space_obj_lookup(&g->f->pd->objects, OTHER, OBJ_VCPU, 0, &o), OK);
+    struct vcpu_state *const other = container_of(o, struct vcpu, object)->state;
+    for (u64 i = 0; i < 3; i++) {
+        g->s->rip = 0x1000 + i;
+        assert_int_equal(guest_run(g, VCPU_GROUP_RIP), VCPU_EXIT_HYPERCALL);
+        assert_int_equal(g->seen.rip, 0x1000 + i);
+        other->rip = 0x2000 + i;
+        other->dirty = VCPU_GROUP_RIP;
+        fixture_call(g->f, g->ec, HYPERCALL_vcpu_run, OTHER);
+        while (guest_inside(g))
+            assert_true(guest_step(g));
+        assert_int_equal(other->exit.reason, VCPU_EXIT_HYPERCALL);
+        assert_int_equal(g->seen.rip, 0x2000 + i);
+        assert_int_equal(fixture_call(g->f, g->ec, HYPERCALL_vcpu_fetch, GUEST_SEL_VCPU, VCPU_GROUP_RIP), OK);
+        assert_int_equal(g->s->rip, 0x1000 + i);
+    }
+    guest_close(g);
+}
+
+/* A write to memory that may be read: the exit says which rights are there. */
+static void rights_that_are_there(void **state)
+{
+    struct guest *g = guest_open(VENDOR(state));
+    u64 done;
+    assert_int_equal(space_mem_delegate(&g->f->pd->memory, FIXTURE_MEMORY >> PAGE_BITS, &g->f->pd->guest, 5, 1, RIGHT_R, &done), OK);
+    guest_does(g, (struct engine_event){ .kind = EVENT_NESTED_FAULT, .gpa = 0x5008, .access = RIGHT_W });
+    assert_int_equal(guest_run(g, 0), VCPU_EXIT_MMIO);
+    assert_int_equal(g->s->exit.u.mmio.gpa, 0x5008);
+    assert_int_equal(g->s->exit.u.mmio.access & RIGHT_W, RIGHT_W);
+    assert_int_equal(g->s->exit.u.mmio.present, RIGHT_R);
+    guest_close(g);
+}
+
 /* ---- Hardware structures ---- */
 
 static void nested_tables_are_the_spaces(void **state)
@@ -292,5 +333,5 @@ static void enabling_without_memory(void **state)
 GUEST_GROUP(virt_rules, GUEST_TEST(values_are_checked_to_the_bit), GUEST_TEST(events_are_checked_to_the_bit), GUEST_TEST(what_is_pending),
             GUEST_TEST(registers_the_guest_changed), GUEST_TEST(an_event_is_injected_once), GUEST_TEST(a_failure_is_over),
             GUEST_TEST(a_shadow_keeps_the_window_shut), GUEST_TEST(unusable_and_large_segments), GUEST_TEST(breakpoints),
-            GUEST_TEST(two_on_one_cpu), GUEST_TEST(enabling_without_memory));
+            GUEST_TEST(two_on_one_cpu), GUEST_TEST(two_in_turn), GUEST_TEST(rights_that_are_there), GUEST_TEST(enabling_without_memory));
 TEST_GROUP(virt_hardware, cmocka_unit_test(nested_tables_are_the_spaces), cmocka_unit_test(a_machine_check_on_svm));

@@ -56,23 +56,23 @@ def _pad(data: bytes) -> bytes:
 def build(manifest: Manifest, user: Path | None = None) -> bytes:
     """The bundle's bytes. Files: root first, then each program and guest image once. user: where they are (ORRERY_USER, build/user)."""
     user = user or Path(os.environ.get("ORRERY_USER", BUILD / "user"))
-    files: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}   # by file name: a program and a guest may have the same
 
-    def add(name: str, path: Path, what: str, elf: bool) -> int:
-        if name not in files:
+    def add(path: Path, what: str) -> int:
+        if path.name not in files:
             data = _read(path, what)
-            if elf:
+            if path.suffix == ".elf":
                 check_elf(data, path.name)
             if not data:
                 raise BadInput(f"{path.name}: empty file")
-            files[name] = data
-        return list(files).index(name)
+            files[path.name] = data
+        return list(files).index(path.name)
 
-    add("root", user / "root.elf", "the root program", True)
+    add(user / "root.elf", "the root program")
     programs = b""
     for p in manifest.programs:
-        file = add(p.source, user / f"{p.source}.elf", f"program '{p.source}' of {manifest.name}", True)
-        guest = add(p.guest, user / "guests" / f"{p.guest}.bin", f"guest '{p.guest}' of {manifest.name}", False) + 1 if p.guest else 0
+        file = add(user / f"{p.source}.elf", f"program '{p.source}' of {manifest.name}")
+        guest = add(user / "guests" / f"{p.guest}.bin", f"guest '{p.guest}' of {manifest.name}") + 1 if p.guest else 0
         programs += struct.pack("<32s128sIIIIQQQ40x", p.name.encode(), p.args.encode(), file, p.cpu, p.priority,
                                 MAY_DIE if p.may_die else 0, p.quota_kb << 10, p.memory_kb << 10, guest)
     table_bytes = 64 + 64 * len(files) + len(programs)

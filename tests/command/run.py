@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -90,6 +91,18 @@ def bad_modules(tap: Tap) -> None:
             tap.check("missing module" in str(error), "missing module: named", str(error))
 
 
+def same_name(tap: Tap) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        user = Path(scratch)
+        (user / "guests").mkdir()
+        for name in ("root", "x"):
+            shutil.copy(ROOT / "build/user/hello.elf", user / f"{name}.elf")
+        (user / "guests/x.bin").write_bytes(b"guest")
+        data = bundle.build(manifest.Manifest("s", "t", programs=[manifest.Program("p", "x", guest="x")]), user)
+        at, size = struct.unpack_from("<QQ", data, 64 + 2 * 64 + 40)
+        tap.check(data[at:at + size] == b"guest", "a guest with the name of a program is itself", str((at, size)))
+
+
 def json_output(tap: Tap) -> None:
     done = call("run", "guest-hello", "--json")
     keys = {"scenario", "on", "vendor", "cpus", "seed", "ok", "event_hash", "exits", "instructions", "wall_ms"}
@@ -119,6 +132,7 @@ def run(tap: Tap) -> None:
     bad_manifests(tap)
     wrong_machine(tap)
     bad_modules(tap)
+    same_name(tap)
     json_output(tap)
     interrupt(tap)
 

@@ -59,7 +59,7 @@ K_tsan   := -fsanitize=thread
 K_tsan-gcc := -fsanitize=thread -Wno-tsan
 VARIANTS := plain clang asan fuzz cov tsan tsan-gcc
 
-.PHONY: help all run unit check test soak coverage iso tidy hosted bare user bundles clean fuzz format
+.PHONY: help all run unit check test soak coverage iso tidy hosted bare user bundles clean
 help:
 	@printf '%s\n' \
 	 'make run        set up, build, run guest-hello in the process, show its console and its exits' \
@@ -254,8 +254,6 @@ soak: setup-base-unit-iso-machines
 	@$(MAKE) --no-print-directory test-all
 	@tests/soak $(MINUTES)
 
-format:
-	@clang-format -i $$(git ls-files '*.c' '*.h')
 clean:
 	@rm -rf build
 

@@ -5,15 +5,19 @@
 #include "replay.h"
 
 #define CR0_NE    0x20ul
+#define CR4_MCE   0x40ul
 #define CR4_VMXE  0x2000ul
 #define EFER_SVME 0x1000ul
+#define DB         1u
+#define DR6_ZERO   0x10800ul   /* causes that DR6 shows as 0 */
+#define DR6_CAUSES 0x600ful
 
 /* Bits that VMX or SVM want and the neutral state does not show. */
 static void keep_fixed(enum sim_vendor vendor, struct sim_guest *g)
 {
     if (vendor == SIM_VMX) {
         g->cr0 |= CR0_NE;
-        g->cr4 |= CR4_VMXE;
+        g->cr4 |= CR4_VMXE | CR4_MCE;
     } else {
         g->efer |= EFER_SVME;
     }
@@ -123,6 +127,8 @@ static void event_exception(const struct vcpu_exit *x, struct engine_event *out)
     out->error_valid = x->u.exception.error_valid;
     out->error = x->u.exception.error;
     out->address = x->u.exception.address;
+    if (out->vector == DB && !x->insn_len)   /* from DR6 as it will be to what it gets; INT1, which has a length, gives it nothing */
+        out->info = (x->u.exception.address ^ DR6_ZERO) & (DR6_CAUSES | DR6_ZERO);
 }
 
 bool replay_event(const struct trace_exit *x, struct sim_guest *g, struct engine_event *out)

@@ -72,7 +72,7 @@ u32 apic_read(struct sim_cpu *cpu, u32 offset)
     case APIC_ESR:
         return a->esr;
     case APIC_ICR:
-        return (u32)a->icr;   /* delivery status is always idle: the model delivers at once */
+        return (u32)a->icr | (a->icr_pending && a->icr_pending-- ? APIC_ICR_PENDING : 0);
     case APIC_ICR_HIGH:
         return (u32)(a->icr >> 32) << 24;
     case APIC_LVT_TIMER:
@@ -150,7 +150,10 @@ void apic_write(struct sim_cpu *cpu, u32 offset, u32 value)
         a->icr = (a->icr & 0xffffffff) | (u64)(value >> 24) << 32;
         break;
     case APIC_ICR:
-        a->icr = (a->icr & ~0xfffffffful) | value;
+        if (a->icr_pending && (a->icr & APIC_ICR_MODE) == APIC_ICR_FIXED)
+            sim_finding("ICR written while a fixed IPI is pending: it may be lost (SDM 3A 10.6.1)");
+        a->icr_pending = 0;
+        a->icr = (a->icr & ~0xfffffffful) | (value & ~APIC_ICR_PENDING);
         ipi_send(cpu, a->icr);
         break;
     case APIC_LVT_TIMER:

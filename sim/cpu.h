@@ -23,6 +23,7 @@ struct sim_apic {
     u32 tpr, ldr, dfr, spurious, esr, esr_shadow;
     u32 lvt_timer, lvt_other[6];   /* thermal, performance, LINT0, LINT1, error, CMCI */
     u64 icr;
+    u32 icr_pending;           /* xAPIC: reads of the ICR that still see the last command pending. Delivery is at once, so only tests set it */
     u32 divide, initial_count;
     u64 timer_start;           /* clock when the count began */
     u64 deadline;              /* IA32_TSC_DEADLINE as written; 0: not armed */

@@ -19,12 +19,6 @@ bool mach_vmxon(u64 phys)
     return virt_of(cpu, SIM_VMX, "VMXON")->vmxon(cpu, phys);
 }
 
-void mach_vmxoff(void)
-{
-    struct sim_cpu *cpu = mach_point();
-    virt_of(cpu, SIM_VMX, "VMXOFF")->vmxoff(cpu);
-}
-
 bool mach_vmclear(u64 phys)
 {
     struct sim_cpu *cpu = mach_point();

@@ -21,6 +21,7 @@ const struct svm_profile svm_plain = {
     .asids = 16,
     .cr4_valid = CR4_BASE | CR4_FSGSBASE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP,
     .long_mode = true,
+    .refusal_spoils = true,
 };
 
 static bool cpu_create(struct sim_cpu *cpu)

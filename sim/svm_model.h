@@ -13,8 +13,9 @@ struct svm_profile {
     u32 asids;
     u64 cr4_valid;
     bool long_mode;
+    bool refusal_spoils;     /* a refused VMRUN leaves the host's state in the save area */
 };
-/* svm_full has next-RIP save, decode assists, flush by ASID and clean bits; svm_plain, like QEMU 7.2, has none of them. */
+/* svm_full has next-RIP save, decode assists, flush by ASID and clean bits; svm_plain, like QEMU 7.2, has none of them and spoils. */
 extern const struct svm_profile svm_full, svm_plain;
 #define SVM_FEATURE_CLEAN bit(5)
 

@@ -135,6 +135,29 @@ static void run(struct sim_cpu *cpu)
     }
 }
 
+/* What an emulator does that stores "the current state" at every #VMEXIT: at a refused VMRUN that is the host's. */
+static void spoil(struct sim_cpu *cpu)
+{
+    struct vmcb *const b = &svm_of(cpu)->vmcb;
+    const struct vmcb_seg host = { .selector = 0x10, .attributes = 0xa93, .limit = ~0u };
+    b->es = b->cs = b->ss = b->ds = host;
+    b->gdtr.base = b->idtr.base = b->rip = b->rsp = ~0ul << 47;
+    b->gdtr.limit = b->idtr.limit = 0xfff;
+    b->cpl = 0;
+    b->efer = cpu->efer;
+    b->cr0 = cpu->cr0;
+    b->cr2 = cpu->cr2;
+    b->cr3 = 0x1000;
+    b->cr4 = cpu->cr4;
+    b->dr6 = DR6_INIT;
+    b->dr7 = DR7_INIT;
+    b->rflags = RFLAGS_ONE;
+    b->rax = svm_of(cpu)->vmcb_phys;   /* VMRUN's operand */
+    b->int_shadow = 0;
+    b->int_control &= ~SVM_INT_V_IRQ;
+    b->event_inj = 0;
+}
+
 static void flush(struct sim_cpu *cpu)
 {
     const struct svm_cpu *c = svm_of(cpu);
@@ -160,6 +183,8 @@ u64 svm_enter(struct sim_cpu *cpu, struct resume *resume, u64 *info)
     c->vmcb = now;
     c->vmcb_phys = resume->guest;
     if (c->last_check) {
+        if (c->profile->refusal_spoils)
+            spoil(cpu);
         svm_exit_code(c, SVM_EXIT_INVALID, 0, 0);
     } else {
         if (!(c->vmcb.np_control & SVM_NP_ENABLE))

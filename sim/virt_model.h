@@ -26,7 +26,6 @@ struct virt_model {
     const char *(*cr_write)(struct sim_cpu *cpu, u32 number, u64 value);   /* CR0 or CR4: NULL if allowed, else what forbids it */
     /* VMX. The booleans are VMsucceed; misuse that would be #UD or #GP: sim_finding. */
     bool (*vmxon)(struct sim_cpu *cpu, u64 phys);
-    void (*vmxoff)(struct sim_cpu *cpu);
     bool (*vmclear)(struct sim_cpu *cpu, u64 phys);
     bool (*vmptrld)(struct sim_cpu *cpu, u64 phys);
     u64 (*vmread)(struct sim_cpu *cpu, u32 field);

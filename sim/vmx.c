@@ -104,16 +104,6 @@ static bool vmxon(struct sim_cpu *cpu, u64 phys)
     return true;
 }
 
-static void vmxoff(struct sim_cpu *cpu)
-{
-    struct vmx_cpu *c = in_root(cpu, "VMXOFF");
-    for (struct vmcs *v = c->machine->all; v; v = v->next)
-        if (v->active == cpu)
-            sim_finding("VMXOFF with VMCS %lx active: its data may be lost (SDM 3C 25.11.1)", v->phys);
-    c->on = false;
-    c->current = NULL;
-}
-
 static struct vmcs *find(struct vmx_machine *m, u64 phys)
 {
     for (struct vmcs *v = m->all; v; v = v->next)
@@ -259,7 +249,6 @@ const struct virt_model sim_vmx = {
     .msr_write = msr_write,
     .cr_write = cr_write,
     .vmxon = vmxon,
-    .vmxoff = vmxoff,
     .vmclear = vmclear,
     .vmptrld = vmptrld,
     .vmread = vmx_read,

@@ -147,10 +147,11 @@ static void ec_unlink(struct cpu *cpu, struct ec *ec)
         object_unref(cpu, &ec->callee->object);
     ec->callee = NULL;
     struct ec *const caller = ec->caller;
-    if (!caller)
-        return;
     ec->caller = NULL;
+    if (!caller || ec->state == EC_IDLE)
+        return;
     caller->callee = NULL;
+    caller->flags &= ~EC_FLAG_PART;
     if (caller->flags & EC_FLAG_IN_FAULT) {
         /* Its exception found a handler that died: delivered again, to whoever handles it now. */
         caller->flags = (caller->flags & ~EC_FLAG_IN_FAULT) | EC_FLAG_FAULTED;

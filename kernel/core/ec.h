@@ -29,6 +29,7 @@ enum ec_state {
 #define EC_FLAG_IN_FAULT 0x200u   /* its call is an exception message: the reply sets registers */
 #define EC_FLAG_AWAITED  0x400u   /* killed in EC_WAIT_TLB: the wake-up is still to come */
 #define EC_FLAG_DYING    0x800u   /* released as soon as no wake-up is under way any more */
+#define EC_FLAG_PART     0x1000u  /* part of the answer to its call has arrived: ipc_message.c */
 
 /* Reasons to be in an inbox. */
 #define EC_INBOX_WAKE 0x1ul       /* wake_status is set */
@@ -36,6 +37,16 @@ enum ec_state {
 
 struct ec_fault {
     u64 vector, error, address;
+};
+
+/* The typed items of a message on their way; what is left of it when it is preempted, out of user level's reach. */
+struct ec_transfer {
+    struct ec *to;                  /* the receiver; only compared: it may be gone */
+    u64 mtr;
+    struct utcb_window window[2];   /* the receiver's, as they stood at the beginning */
+    u64 used[2];                    /* units of them that are taken */
+    struct utcb_item item;          /* the current one, as it stood before its first unit */
+    u64 number, done;               /* which one that is, its units that have arrived */
 };
 
 struct ec {
@@ -50,7 +61,8 @@ struct ec {
     u64 event_base;
     u64 stack;                     /* local: RSP at each portal entry */
 
-    struct ec *caller, *callee;    /* IPC links */
+    struct ec *caller, *callee;    /* IPC links; caller of an EC_IDLE one: whose message it has part of, never followed */
+    struct ec_transfer transfer;   /* of the message it sends */
     struct ec_fault fault;         /* of EC_FLAG_FAULTED */
     struct sc *helpers;            /* scheduling contexts that wait for this blocked EC, its own included, linked by sc.next */
     struct sm *sm;                 /* EC_WAIT_SM: the semaphore */

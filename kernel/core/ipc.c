@@ -119,18 +119,20 @@ enum status ipc_reply(struct cpu *cpu, struct ec *ec, u64 mtr)
         ipc_idle(cpu, ec, NULL);
         return STATUS_SWITCH;
     }
-    const bool fault = caller->flags & EC_FLAG_IN_FAULT;
     u64 got;
-    const enum status s = ipc_transfer(ec, caller, mtr, RSI, !fault, &got);
+    const enum status s = ipc_transfer(ec, caller, mtr, RSI, !(caller->flags & EC_FLAG_IN_FAULT), &got);
     if (unlikely(s != OK))
         return s;
-    if (unlikely(fault)) {
-        fault_reply(cpu, ec, caller, mtr);
-    } else {
-        caller->resume.gpr[RAX] = OK;
-        caller->resume.gpr[RSI] = got;
-        ipc_finish(cpu, ec, caller);
+    if (unlikely(caller->flags & (EC_FLAG_IN_FAULT | EC_FLAG_PART))) {
+        caller->flags &= ~EC_FLAG_PART;
+        if (caller->flags & EC_FLAG_IN_FAULT) {
+            fault_reply(cpu, ec, caller, mtr);
+            return STATUS_SWITCH;
+        }
     }
+    caller->resume.gpr[RAX] = OK;
+    caller->resume.gpr[RSI] = got;
+    ipc_finish(cpu, ec, caller);
     return STATUS_SWITCH;
 }
 

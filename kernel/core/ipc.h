@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Synchronous call and reply: copies the message, links caller and callee, donates the scheduling context; helping.
- * Progress of a preempted transfer stands in the mtr register, MTR_PROGRESS with the item's number, and RAX: units done of that item. */
+ * MTR_PROGRESS in the mtr register says that this is a preempted transfer executed again; how far it came, only the kernel knows. */
 #pragma once
 #include "abi/hypercall.h"
 #include "abi/status.h"
@@ -10,11 +10,10 @@ struct cpu;
 struct ec;
 struct portal;
 
-#define MTR_PROGRESS         bit(63)
-#define MTR_PROGRESS_ITEM(m) ((u32)((m) >> 32 & 0xff))
-#define MTR_PLAIN(m)         ((m)&0xfffffffful)
+#define MTR_PROGRESS bit(63)
+#define MTR_PLAIN(m) ((m)&0xfffffffful)
 
-/* The two ways of a message. mtr_register: where the sender's mtr came in. */
+/* The two ways of a message. */
 must_check enum status ipc_call(struct cpu *cpu, struct ec *caller, struct portal *portal, u64 mtr);
 must_check enum status ipc_reply(struct cpu *cpu, struct ec *ec, u64 mtr);
 /* Exception of ec: a call of the kernel's making to its event portal; without one the EC is killed. */
@@ -24,8 +23,8 @@ void ipc_fault(struct cpu *cpu, struct ec *ec);
 
 /* ipc_message.c */
 bool mtr_legal(u64 mtr);
-/* Items, then words (none if !words) from one UTCB to the other. OK: *got is the receiver's mtr. STATUS_RESTART: preempted, the sender's
- * registers say how far. */
+/* Items, then words (none if !words) from one UTCB to the other. mtr_register: where the sender's mtr came in. OK: *got is the receiver's
+ * mtr. STATUS_RESTART: preempted, from->transfer says how far. */
 must_check enum status ipc_transfer(struct ec *from, struct ec *to, u64 mtr, u32 mtr_register, bool words, u64 *got);
 /* ipc_exception.c */
 void exception_message(const struct ec *ec, struct ec *handler);

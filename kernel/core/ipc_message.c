@@ -1,42 +1,39 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Message transfer between two UTCBs: typed items first, as they can be preempted, then words.
  * Both UTCBs can be written by user level on other CPUs at any time: each word is read once, and nothing read is trusted. An item fails
- * alone: its status goes to the sender's item, the message goes on. */
+ * alone: its status goes to the sender's item, the message goes on.
+ * A preempted transfer is marked in its receiver, and goes on only while the mark stands: the receiver has not run since, what it was told of
+ * the items is still true. Else the message begins anew. */
 #include "ec.h"
 #include "ipc.h"
 #include "pd.h"
 
 bool mtr_legal(u64 mtr)
 {
-    const u64 high = mtr >> 32;
-    return MTR_WORDS(mtr) <= UTCB_WORDS && MTR_ITEMS(mtr) <= UTCB_ITEMS && (!high || mtr & MTR_PROGRESS);
+    return MTR_WORDS(mtr) <= UTCB_WORDS && MTR_ITEMS(mtr) <= UTCB_ITEMS && !((mtr & ~MTR_PROGRESS) >> 32);
 }
 
-struct transfer {
-    struct ec *from, *to;
-    struct utcb_window window[2];   /* the receiver's, as they stood at the beginning */
-    u64 used[2];                    /* units of them that are taken */
-};
-
-/* done: units of this item that an earlier execution has delegated. */
-static enum status delegate(const struct transfer *t, const struct utcb_item *item, u64 target, u64 *done)
+/* The rest of the item. */
+static enum status delegate(struct pd *from, struct pd *to, struct ec_transfer *t, u64 target)
 {
-    struct pd *const from = t->from->pd, *const to = t->to->pd;
-    const u64 base = item->base + *done, count = item->count - *done;
+    const struct utcb_item *const item = &t->item;
+    const u64 base = item->base + t->done, count = item->count - t->done;
     u64 step = 0;
     enum status s;
     if (!count)
         return OK;
+    target += t->done;
     if (item->type == SPACE_OBJECT)
-        s = space_obj_delegate(&from->objects, base, &to->objects, target + *done, count, item->rights, &step);
+        s = space_obj_delegate(&from->objects, base, &to->objects, target, count, item->rights, &step);
     else
-        s = (*done ? space_mem_delegate_rest : space_mem_delegate)(&from->memory, base, &to->memory, target + *done, count, item->rights, &step);
-    *done += step;
+        s = (t->done ? space_mem_delegate_rest : space_mem_delegate)(&from->memory, base, &to->memory, target, count, item->rights, &step);
+    t->done += step;
     return s;
 }
 
-static enum status item_check(const struct transfer *t, const struct utcb_item *item)
+static enum status item_check(const struct ec_transfer *t)
 {
+    const struct utcb_item *const item = &t->item;
     if (item->type > SPACE_MEMORY || !item->count || item->base + item->count < item->base)
         return STATUS_ARG;
     if (item->rights & ~(item->type == SPACE_OBJECT ? PERM_ALL : RIGHT_MEMORY))
@@ -48,54 +45,56 @@ static enum status item_check(const struct transfer *t, const struct utcb_item *
     return OK;
 }
 
-static enum status item_move(struct transfer *t, u32 number, u64 *done)
+static enum status item_move(struct ec *from, struct ec *to)
 {
-    struct utcb_item *const source = &t->from->utcb->item[number], *const sink = &t->to->utcb->item[number];
-    struct utcb_item item;
-    mach_copy(&item, source, sizeof(item));
+    struct ec_transfer *const t = &from->transfer;
+    struct utcb_item *const source = &from->utcb->item[t->number], *const item = &t->item;
+    if (!t->done)
+        mach_copy(item, source, sizeof(*item));
     u64 target = 0;
-    enum status s = item_check(t, &item);
+    enum status s = item_check(t);
     if (s == OK) {
-        target = t->window[item.type].base + t->used[item.type];
-        *done = min(*done, item.count);
-        s = delegate(t, &item, target, done);
+        target = t->window[item->type].base + t->used[item->type];
+        s = delegate(from->pd, to->pd, t, target);
     }
     if (s == STATUS_RESTART)
         return s;
     source->status = (u16)s;
     if (s == OK)
-        t->used[item.type] += item.count;
-    *sink = (struct utcb_item){.base = target, .count = s == OK ? item.count : 0, .rights = item.rights, .type = item.type, .status = (u16)s};
+        t->used[item->type] += item->count;
+    to->utcb->item[t->number] =
+            (struct utcb_item){.base = target, .count = s == OK ? item->count : 0, .rights = item->rights, .type = item->type, .status = (u16)s};
     return OK;
 }
 
-/* After a restart: the windows' use follows from the items that were delivered. User level can forge them and so only misplace its own. */
-static void transfer_skip(struct transfer *t, u32 items)
+/* The mark of a handler is its caller: whoever calls it writes his own. That of a caller goes when its call ends (ipc_reply, ec_unlink). */
+static void transfer_mark(struct ec *from, struct ec *to)
 {
-    for (u32 i = 0; i < items; i++) {
-        struct utcb_item item;
-        mach_copy(&item, &t->from->utcb->item[i], sizeof(item));
-        if (item.type <= SPACE_MEMORY && item.status == OK && t->used[item.type] + item.count >= item.count)
-            t->used[item.type] += item.count;
-    }
+    if (to->state == EC_IDLE)
+        to->caller = from;
+    else
+        to->flags |= EC_FLAG_PART;
+}
+
+static bool transfer_continues(const struct ec *from, const struct ec *to, u64 mtr)
+{
+    const struct ec_transfer *const t = &from->transfer;
+    if (!(mtr & MTR_PROGRESS) || t->to != to || t->mtr != MTR_PLAIN(mtr))
+        return false;
+    return to->state == EC_IDLE ? to->caller == from : to->flags & EC_FLAG_PART;
 }
 
 static enum status items_move(struct ec *from, struct ec *to, u64 mtr, u32 mtr_register)
 {
-    struct transfer t = {.from = from, .to = to};
-    const u32 items = (u32)MTR_ITEMS(mtr);
-    u32 i = 0;
-    u64 done = 0;
-    mach_copy(t.window, to->utcb->window, sizeof(t.window));
-    if (mtr & MTR_PROGRESS) {
-        i = min(MTR_PROGRESS_ITEM(mtr), items);
-        done = from->resume.gpr[RAX];
-        transfer_skip(&t, i);
+    struct ec_transfer *const t = &from->transfer;
+    if (!transfer_continues(from, to, mtr)) {
+        *t = (struct ec_transfer){.to = to, .mtr = MTR_PLAIN(mtr)};
+        mach_copy(t->window, to->utcb->window, sizeof(t->window));
     }
-    for (; i < items; i++, done = 0) {
-        if (item_move(&t, i, &done) == STATUS_RESTART) {
-            from->resume.gpr[mtr_register] = MTR_PROGRESS | (u64)i << 32 | MTR_PLAIN(mtr);
-            from->resume.gpr[RAX] = done;
+    for (; t->number < MTR_ITEMS(mtr); t->number++, t->done = 0) {
+        if (item_move(from, to) == STATUS_RESTART) {
+            transfer_mark(from, to);
+            from->resume.gpr[mtr_register] = mtr | MTR_PROGRESS;
             return STATUS_RESTART;
         }
     }

@@ -127,11 +127,10 @@ MACH_API void mach_trace_write(const void *bytes, u32 count);         /* the tra
 MACH_API bool mach_trace_wanted(void);             /* is anybody recording? constant after boot */
 MACH_API void mach_shutdown(u32 code);             /* stop the machine; does not return on bare; in the process the CPU stops at the next resume */
 MACH_API u32 mach_ap_vector(void);                 /* SIPI vector of the machine's start-up code */
-MACH_API void mach_panic(const char *message) __attribute__((noreturn));   /* a bug of ours, or boot input without sense; no user input gets here */
+MACH_API void mach_panic(const char *message) __attribute__((noreturn));   /* a bug of ours or of hardware, senseless boot input; never user input */
 
 /* ---- VMX (Intel SDM 3C). Booleans: true = VMsucceed ---- */
 MACH_API must_check bool mach_vmxon(u64 phys);
-MACH_API void mach_vmxoff(void);
 MACH_API must_check bool mach_vmclear(u64 phys);
 MACH_API must_check bool mach_vmptrld(u64 phys);
 MACH_API u64 mach_vmread(u32 field);               /* a field that exists, a VMCS is current */

@@ -7,8 +7,8 @@
 #include "arch/x86.h"
 #include "cpu.h"
 
-#define ICR_POLLS    1000u   /* delivery takes a few bus cycles; a target that never accepts shall not hang the sender */
-#define SETTLE_POLLS 64u     /* between INIT and STARTUP: a few microseconds of PAUSE, enough since the P6 family */
+#define ICR_POLLS    (1u << 19)   /* each an uncached read and a PAUSE: tens of milliseconds */
+#define SETTLE_POLLS 64u          /* between INIT and STARTUP: a few microseconds of PAUSE, enough since the P6 family */
 
 static u32 reg_read(const struct cpu *cpu, u32 reg)
 {
@@ -91,11 +91,19 @@ void apic_timer(struct cpu *cpu, u64 deadline_tsc)
         reg_write(cpu, APIC_TIMER_INITIAL, deadline_tsc ? timer_count(cpu, deadline_tsc) : 0);
 }
 
-/* xAPIC: a command written while one is pending is lost (SDM 3A 10.6.1). */
+/* xAPIC: a command written while one is pending may lose that one (SDM 3A 10.6.1). Delivery takes bus cycles: the target's APIC accepts in
+ * whatever state its CPU is, only P6 and older may send a fixed interrupt back (SDM 3A 10.8.1, 10.8.2). What is still pending after ICR_POLLS is an
+ * INIT to a CPU that is not there, which is sent again and again (SDM 3A 10.7): it may go, the boot goes on without that CPU. Or broken hardware,
+ * and the machine stops: without that IPI a shootdown would never end. */
 static void icr_wait(const struct cpu *cpu)
 {
-    for (u32 i = 0; i < ICR_POLLS && reg_read(cpu, APIC_ICR) & APIC_ICR_PENDING; i++)
+    u32 icr = reg_read(cpu, APIC_ICR);
+    for (u32 i = 0; i < ICR_POLLS && icr & APIC_ICR_PENDING; i++) {
         mach_relax();
+        icr = reg_read(cpu, APIC_ICR);
+    }
+    if (icr & APIC_ICR_PENDING && (icr & APIC_ICR_MODE) == APIC_ICR_FIXED)
+        mach_panic("apic: an interprocessor interrupt is not delivered");
 }
 
 static void icr_send(const struct cpu *cpu, u32 target, u32 command)

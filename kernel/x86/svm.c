@@ -13,6 +13,7 @@
 #define MSRPM_OFFSET  SVM_IOPM_BYTES
 #define HSAVE_OFFSET  (SVM_IOPM_BYTES + SVM_MSRPM_BYTES)
 #define CR8_ACCESS    (0x0100ul | 0x0100ul << 16)   /* read and write */
+#define CR4_WRITE     (0x0010ul << 16)              /* for VIRT_CR4_UNSWITCHED: there is no mask of bits here */
 #define DR_ACCESS     (0xfffffffful << 32)
 
 /* INVD would lose the host's cached writes; GIF instructions and VMLOAD belong to the host. The rest is what VMX makes exit too. */
@@ -113,7 +114,7 @@ static void intercepts(struct vcpu *v)
     const u32 iret = (flags & (VIRT_NMI_BLOCKED | VIRT_IRET)) == VIRT_NMI_BLOCKED ? SVM_ICEPT1_IRET : 0;
     const u32 one = ICEPT1 | (window ? SVM_ICEPT1_VINTR : 0) | (tsc ? SVM_ICEPT1_RDTSC : 0) | iret;
     const u32 two = ICEPT2 | (tsc ? SVM_ICEPT2_RDTSCP : 0);
-    vmcb_set(v, VMCB(intercept_cr_read), CR8_ACCESS | (flags & VIRT_DR ? 0 : DR_ACCESS));
+    vmcb_set(v, VMCB(intercept_cr_read), CR8_ACCESS | CR4_WRITE | (flags & VIRT_DR ? 0 : DR_ACCESS));
     vmcb_set32(v, VMCB(intercept1), one);
     vmcb_set32(v, VMCB(intercept2), two);
     vmcb_set(v, VMCB(int_control), SVM_INT_MASKING | (window ? SVM_INT_V_IRQ | SVM_INT_IGN_TPR | SVM_INT_PRIO_MASK : 0));
@@ -145,13 +146,20 @@ static void inject(struct cpu *cpu, struct vcpu *v)
     vmcb_set(v, VMCB(event_inj), event);
 }
 
-static struct resume *svm_enter(struct cpu *cpu, struct vcpu *v)
+/* Before an entry that may be refused: svm_exit.c tells why. An exception can be refused in a mode that does not have it (15.20). */
+static void keep(struct vcpu *v)
 {
     struct virt_regs *const r = virt_regs(v);
-    r->rip = vmcb_get(v, VMCB(rip));
-    r->rsp = vmcb_get(v, VMCB(rsp));
-    r->rflags = vmcb_get(v, VMCB(rflags));
-    r->rax = vmcb_get(v, VMCB(rax));
+    if (unlikely(v->inject && (v->inject >> 8 & 7) >= SVM_EVENT_EXCEPTION))
+        r->flags |= VIRT_UNPROVEN;
+    if (unlikely(r->flags & VIRT_UNPROVEN))
+        svm_keep(v);
+}
+
+static struct resume *svm_enter(struct cpu *cpu, struct vcpu *v)
+{
+    virt_regs(v)->rip = vmcb_get(v, VMCB(rip));
+    keep(v);
     inject(cpu, v);
     intercepts(v);
     tag(cpu, v);

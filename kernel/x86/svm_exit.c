@@ -89,14 +89,14 @@ static void neutral(struct cpu *cpu, struct vcpu *v, u32 code, struct vcpu_exit 
         rows[i].fill(v, e);
 }
 
-/* Some implementations leave registers of the host in the save area when VMRUN refuses it (QEMU 7.2 does with RIP): put back what stood there. */
+/* Some implementations leave the host's state in the save area when VMRUN refuses it (QEMU 7.2 does, RIP to DR7, and drops V_IRQ): put back what
+ * stood there. A copy exists only of a state that can be refused: one that no VMRUN has accepted since a checked part of it was loaded. */
 static enum virt_exit failed(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e)
 {
     struct virt_regs *const r = virt_regs(v);
-    vmcb_set(v, VMCB(rip), r->rip);
-    vmcb_set(v, VMCB(rsp), r->rsp);
-    vmcb_set(v, VMCB(rflags), r->rflags);
-    vmcb_set(v, VMCB(rax), r->rax);
+    if (r->flags & VIRT_UNPROVEN)
+        svm_put_back(v);
+    r->control = 0;   /* intercepts: made again */
     e->reason = VCPU_EXIT_ENTRY_FAILED;
     e->raw_reason = SVM_EXIT_INVALID;
     e->u.entry_failed.check = svm_diagnose(v);
@@ -157,6 +157,7 @@ enum virt_exit svm_exit(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, str
     const u32 code = (u32)vmcb_get(v, VMCB(exit_code));
     if (code == (u32)SVM_EXIT_INVALID)
         return failed(cpu, v, e);
+    r->flags = code == SVM_EXIT_SHUTDOWN ? r->flags | VIRT_UNPROVEN : r->flags & ~VIRT_UNPROVEN;   /* it leaves anything (15.14.3) */
     if (r->flags & VIRT_IRET && vmcb_get(v, VMCB(rip)) != r->rip)
         r->flags &= ~(VIRT_IRET | VIRT_NMI_BLOCKED);   /* the IRET was executed */
     if (handled(cpu, v, code, &what))

@@ -89,6 +89,8 @@ static void activity_store(struct vcpu *v, struct vcpu_state *s)
 
 /* What nearly every run moves, without tables. */
 #define HOT_GROUPS (VCPU_GROUP_GPR | VCPU_GROUP_RIP)
+/* What the checks of VMRUN look at (15.5.1), generously; a guest that runs cannot make any of it illegal. */
+#define CHECKED_GROUPS (VCPU_GROUP_SEG | VCPU_GROUP_TABLE | VCPU_GROUP_CR | VCPU_GROUP_DR | VCPU_GROUP_EFER)
 
 static inline void hot_load(struct vcpu *v, const struct vcpu_state *s, u32 groups)
 {
@@ -116,12 +118,41 @@ static inline void hot_store(const struct vcpu *v, struct vcpu_state *s, u32 gro
     }
 }
 
+/* ---- For refused entries ---- */
+
+#define SAVE_WORDS ((VMCB(reserved_698) - VMCB(es)) / 8)
+
+/* | int_shadow | save area |, in the part of the private copy that no group has. */
+static u64 *kept(struct vcpu *v)
+{
+    static_assert((SAVE_WORDS + 1) * 8 <= sizeof(v->copy->page_rest) && offset_of(struct vcpu_state, page_rest) % 8 == 0, "fits");
+    return (u64 *)(void *)v->copy->page_rest;
+}
+
+void svm_keep(struct vcpu *v)
+{
+    u64 *const to = kept(v);
+    to[0] = vmcb_get(v, VMCB(int_shadow));
+    for (u32 i = 0; i < SAVE_WORDS; i++)
+        to[1 + i] = vmcb_get(v, VMCB(es) + 8 * i);
+}
+
+void svm_put_back(struct vcpu *v)
+{
+    const u64 *const from = kept(v);
+    vmcb_set(v, VMCB(int_shadow), from[0]);
+    for (u32 i = 0; i < SAVE_WORDS; i++)
+        vmcb_set(v, VMCB(es) + 8 * i, from[1 + i]);
+}
+
 void svm_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups)
 {
     hot_load(v, s, groups);
     groups &= ~HOT_GROUPS;
     if (likely(!groups))
         return;
+    if (groups & CHECKED_GROUPS)
+        virt_regs(v)->flags |= VIRT_UNPROVEN;
     virt_load(v, s, groups);
     virt_rows_load(rows, v, s, groups, vmcb_set);
     if (groups & VCPU_GROUP_SEG)

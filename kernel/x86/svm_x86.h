@@ -32,6 +32,8 @@ static inline void vmcb_set32(struct vcpu *v, u32 offset, u32 value)
 /* svm_state.c */
 void svm_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups);
 void svm_store(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups);
+void svm_keep(struct vcpu *v);       /* the guest's state, as it is now */
+void svm_put_back(struct vcpu *v);   /* as svm_keep found it */
 
 /* svm_diagnose.c */
 u32 svm_diagnose(const struct vcpu *v);   /* VMRUN refused it: the VCPU_CHECK id of the first check that fails, or 0 */

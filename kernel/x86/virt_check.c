@@ -41,6 +41,8 @@ static u32 check_cr(const struct vcpu_state *s)
         return VCPU_CHECK('G', 2);
     if (s->cr0 & CR0_NW && !(s->cr0 & CR0_CD))
         return VCPU_CHECK('V', 7);
+    if (s->cr4 & VIRT_CR4_UNSWITCHED)
+        return VCPU_CHECK_CR4;
     return s->cr8 > 15 ? VCPU_CHECK_CR8 : 0;
 }
 

@@ -16,7 +16,7 @@ struct virt_regs {
     u64 reflect;               /* VIRT_REFLECT: what pending reports */
     u64 control;               /* VMX: processor-based controls as the VMCS has them; SVM: what the intercepts were made from, 0: nothing yet */
     u64 host_cr3;              /* VMX: as the VMCS has it */
-    u64 rip, rsp, rflags, rax; /* SVM: as at the entry, see svm_exit.c */
+    u64 rip;                   /* SVM: as at the entry, see svm_exit.c */
 };
 static_assert(sizeof(struct virt_regs) <= sizeof(((struct vcpu *)0)->backend), "fits");
 
@@ -28,12 +28,16 @@ static_assert(sizeof(struct virt_regs) <= sizeof(((struct vcpu *)0)->backend), "
 #define VIRT_FAILED       0x20ul  /* the last entry failed: nothing was delivered */
 #define VIRT_RIP_ADVANCED 0x10ul  /* SVM: RIP was moved over an injected software interrupt */
 #define VIRT_REFLECT      0x80ul  /* the last exit was an exception that goes back to the guest */
+#define VIRT_UNPROVEN     0x100ul /* SVM: no VMRUN has accepted this state yet */
 
 #define VIRT_DR7_ENABLED 0xfful   /* L0..G3 */
 
 /* Exceptions that exit whatever the VMM asked for. A machine check is the host's. #AC and #DB can be raised again by their own delivery, without
  * an instruction in between: undisturbed such a guest would keep its CPU for ever (CVE-2015-5307, CVE-2015-8104). */
 #define VIRT_EXCEPTIONS (1u << VECTOR_MC | 1u << VECTOR_AC | 1u << VECTOR_DB)
+
+/* Each brings registers that a guest then writes without an exit and that nobody switches: PKRU, SSP, PKRS, UIF, the FRED stacks. */
+#define VIRT_CR4_UNSWITCHED (CR4_PKE | CR4_CET | CR4_PKS | CR4_UINTR | CR4_FRED)
 
 static inline struct virt_regs *virt_regs(struct vcpu *v)
 {

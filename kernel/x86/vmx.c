@@ -125,7 +125,7 @@ static void controls(struct cpu *cpu, struct vcpu *v)
         { VMCS_PIN_CTRL, f[VMX_FIXED_PIN] },   { VMCS_PROC_CTRL, f[VMX_FIXED_PROC] },   { VMCS_PROC2_CTRL, f[VMX_FIXED_PROC2] },
         { VMCS_EXIT_CTRL, f[VMX_FIXED_EXIT] }, { VMCS_ENTRY_CTRL, f[VMX_FIXED_ENTRY] }, { VMCS_EPTP, eptp(v) },
         { VMCS_LINK_POINTER, ~0ul },
-        { VMCS_CR0_MASK, f[VMX_FIXED_CR0] | CR0_CD | CR0_NW },  { VMCS_CR4_MASK, f[VMX_FIXED_CR4] },
+        { VMCS_CR0_MASK, f[VMX_FIXED_CR0] | CR0_CD | CR0_NW },  { VMCS_CR4_MASK, f[VMX_FIXED_CR4] | VIRT_CR4_UNSWITCHED },
         { VMCS_PF_ERROR_MASK, 0 },             { VMCS_PF_ERROR_MATCH, 0 },              { VMCS_CR3_TARGET_COUNT, 0 },
         { VMCS_EXIT_MSR_STORE_COUNT, 0 },      { VMCS_EXIT_MSR_LOAD_COUNT, 0 },         { VMCS_ENTRY_MSR_LOAD_COUNT, 0 },
         { VMCS_ENTRY_INTR_INFO, 0 },           { VMCS_GUEST_DEBUGCTL, 0 },              { VMCS_GUEST_ACTIVITY, VMX_ACTIVITY_ACTIVE },

@@ -71,6 +71,7 @@ void vmx_caps(struct cpu *cpu)
     f[VMX_FIXED_EXIT] = adjust(MSR_VMX_EXIT, EXIT_NEED);
     f[VMX_FIXED_ENTRY] = adjust(MSR_VMX_ENTRY, ENTRY_NEED) & ~VMX_ENTRY_IA32E;
     f[VMX_FIXED_CR0] = mach_msr_read(MSR_VMX_CR0_FIXED0) & ~(CR0_PE | CR0_PG);   /* unrestricted guest frees these two */
-    f[VMX_FIXED_CR4] = mach_msr_read(MSR_VMX_CR4_FIXED0);
+    /* With CR4.MCE = 0 a machine check is a shutdown of the processor, intercepted or not (Intel SDM 3A 6.15, interrupt 18). */
+    f[VMX_FIXED_CR4] = mach_msr_read(MSR_VMX_CR4_FIXED0) | (mach_msr_read(MSR_VMX_CR4_FIXED1) & CR4_MCE);
     f[VMX_FIXED_IO_INFO] = mach_msr_read(MSR_VMX_BASIC) & bit(54);               /* instruction information of INS and OUTS */
 }

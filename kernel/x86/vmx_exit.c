@@ -56,13 +56,22 @@ static void fill_cr(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e)
     e->u.cr.kind = kind[CRQ_TYPE(q)];
 }
 
+/* DR6 as the handler is to find it. The exit left it as it was (27.6.1.1); the qualification has what comes. INT1 has no cause. */
+static u64 debug_status(struct vcpu *v, u64 info)
+{
+    const u64 dr6 = virt_regs(v)->dr6;
+    return VMX_INTR_TYPE(info) == VMX_EVENT_PRIV ? dr6 : virt_dr6(dr6, mach_vmread(VMCS_EXIT_QUALIFICATION));
+}
+
 static void fill_exception(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e)
 {
     const u64 info = mach_vmread(VMCS_EXIT_INTR_INFO);
     e->u.exception.vector = (u32)(info & 0xff);
     e->u.exception.error_valid = !!(info & VMX_INTR_ERROR);
     e->u.exception.error = info & VMX_INTR_ERROR ? (u32)mach_vmread(VMCS_EXIT_ERROR_CODE) : 0;
-    e->u.exception.address = e->raw_info1;   /* #PF: the address; #DB: the bits for DR6 */
+    e->u.exception.address = e->raw_info1;
+    if (e->u.exception.vector == VECTOR_DB)
+        e->u.exception.address = debug_status(v, info);
     if (VMX_INTR_TYPE(info) >= VMX_EVENT_PRIV)
         e->insn_len = (u32)mach_vmread(VMCS_EXIT_INSN_LEN);
 }
@@ -139,16 +148,14 @@ static enum virt_exit failed(struct vcpu *v, u64 reason, u32 error, struct vcpu_
 
 /* ---- Exits the kernel handles itself ---- */
 
-/* The exit left DR6 and DR7 as they were, and delivery by an entry will too (26.1, 27.6.1.1). INT1 has RIP at it and no cause. */
+/* The exit left DR6 and DR7 as they were, and delivery by an entry will too (26.1, 27.6.1.1). INT1 has RIP at it. */
 static void reflect_debug(struct vcpu *v, u64 info)
 {
-    struct virt_regs *const r = virt_regs(v);
+    virt_regs(v)->dr6 = debug_status(v, info);
     if (VMX_INTR_TYPE(info) == VMX_EVENT_PRIV) {
         const u64 next = mach_vmread(VMCS_GUEST_RIP) + mach_vmread(VMCS_EXIT_INSN_LEN);
         const bool wide = mach_vmread(VMCS_ENTRY_CTRL) & VMX_ENTRY_IA32E && mach_vmread(VMCS_GUEST_CS_AR) & VMX_AR_L;
         mach_vmwrite(VMCS_GUEST_RIP, wide ? next : next & 0xffffffff);
-    } else {
-        r->dr6 = virt_dr6(r->dr6, mach_vmread(VMCS_EXIT_QUALIFICATION));
     }
     mach_vmwrite(VMCS_GUEST_DR7, mach_vmread(VMCS_GUEST_DR7) & ~DR7_GD);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Guest state in the VMCS, by groups: a row per field that is copied as it is, a function for what is not.
- * CR0 and CR4: bits that VMX fixes, and CR0.CD and NW, which entries do not load but MOV to CR0 would set for real (Intel SDM 3C 26.3.2.1),
- * belong to the host: mask 1, the guest sees the shadow, and a MOV that would change one exits. */
+ * CR0 and CR4: bits that VMX fixes, CR4.MCE, which stays on, VIRT_CR4_UNSWITCHED, and CR0.CD and NW, which entries do not load but MOV to CR0
+ * would set for real (Intel SDM 3C 26.3.2.1), belong to the host: mask 1, the guest sees the shadow, and a MOV that would change one exits. */
 #include "abi/vcpu_groups.h"
 #include "arch/x86.h"
 #include "vmx_x86.h"

@@ -9,7 +9,7 @@
 /* One call, for sim_unit_expect_panic. */
 struct call {
     struct sim_cpu *cpu;
-    enum { VMXON, VMXOFF, VMCLEAR, VMPTRLD, VMREAD, VMWRITE, INVEPT, INVVPID } insn;
+    enum { VMXON, VMCLEAR, VMPTRLD, VMREAD, VMWRITE, INVEPT, INVVPID } insn;
     u64 a, b, c;
     bool ok;
 };
@@ -19,7 +19,6 @@ static void do_call(void *arg)
     struct call *c = arg;
     switch (c->insn) {
     case VMXON: c->ok = sim_vmx.vmxon(c->cpu, c->a); break;
-    case VMXOFF: sim_vmx.vmxoff(c->cpu); break;
     case VMCLEAR: c->ok = sim_vmx.vmclear(c->cpu, c->a); break;
     case VMPTRLD: c->ok = sim_vmx.vmptrld(c->cpu, c->a); break;
     case VMREAD: c->a = sim_vmx.vmread(c->cpu, (u32)c->a); break;
@@ -99,7 +98,6 @@ static void findings(void **state)
         { VMXON, AT_VMXON, 1, "VMXE" },            /* the second CPU has not prepared anything */
         { VMCLEAR, AT_OTHER, 1, "outside VMX operation" },
         { VMPTRLD, AT_OTHER, 0, "before any VMCLEAR" },
-        { VMXOFF, 0, 0, "active" },
         { VMREAD, VMCS_PREEMPTION_TIMER, 0, "lacks" },
         { VMREAD, 0x6c20, 0, "lacks" },
         { VMREAD, VMCS_GUEST_CR0 | 1, 0, "lacks" },
@@ -227,7 +225,7 @@ static void reset(void **state)
     struct world *w = world_create(SIM_VMX);
     struct mach_cpuid r = { 0 };
     assert_true(sim_vmx.vmclear(w->cpu, AT_VMCS));
-    sim_vmx.vmxoff(w->cpu);   /* nothing is active: allowed */
+    sim_vmx.cpu_reset(w->cpu);
     assert_false(vmx_of(w->cpu)->on);
     const u64 bad[] = { AT_VMXON + 8, bit(40) | AT_VMXON, 0x30000000, AT_APIC_PAGE };   /* the last has no revision */
     for (size_t i = 0; i < array_size(bad); i++) {

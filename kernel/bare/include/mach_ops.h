@@ -247,11 +247,6 @@ BARE_VMX(vmclear)
 BARE_VMX(vmptrld)
 #undef BARE_VMX
 
-MACH_INLINE void mach_vmxoff(void)
-{
-    __asm__ volatile("vmxoff" : : : "cc", "memory");
-}
-
 MACH_INLINE u64 mach_vmread(u32 field)
 {
     u64 value;

@@ -5,7 +5,7 @@
  * Register convention (SYSCALL): RDI = number; RSI, RDX, R8, R9, R10, RAX = arguments 0..5 in table order.
  * On return RAX = enum status, RSI and RDX = results where the row names them; RCX, R11 are destroyed, all else is kept.
  * A hypercall interrupted at a preemption point is executed again from its SYSCALL instruction, with argument registers
- * that say how far it came; user level sees one hypercall.
+ * that say that it goes on; user level sees one hypercall.
  *
  * Row: X(number, name, (arguments), (results), "summary"). A "selector" indexes the caller's object space. */
 #pragma once

@@ -107,7 +107,8 @@ struct vcpu_exit {
         struct { u64 gpa; u32 access; u32 present; u64 gva; u32 gva_valid; } mmio;   /* access: RIGHT_ bits asked; present: RIGHT_ bits there */
         struct { u32 index; } msr;
         struct { u32 number, gpr, write, kind; } cr;           /* kind: 0 mov, 1 clts, 2 lmsw, 3 unknown: VMM decodes */
-        struct { u32 vector, error_valid, error; u32 reserved; u64 address; } exception;
+        struct { u32 vector, error_valid, error; u32 reserved; u64 address; } exception;   /* address: #PF: CR2; #DB: DR6 as its handler
+                                                                       is to find it, whoever delivers it loads that; else undefined */
         struct { u32 check; u32 vmx_error; u64 qualification; } entry_failed;   /* check: VCPU_CHECK(letter, number), 0: machine gives none */
         u64 words[6];
     } u;
@@ -137,7 +138,8 @@ struct vcpu_state {
     u64 gpr[16];        /* x86 encoding order, RSP at 4 */
     struct vcpu_segment seg[VCPU_SEG_COUNT];
     struct { u64 base; u32 limit; u32 reserved; } gdtr, idtr;
-    u64 cr0, cr2, cr3, cr4, cr8;
+    u64 cr0, cr2, cr3, cr4, cr8;   /* CR4.PKE, CET, PKS, UINTR and FRED are refused: their state is not switched. VCPU_EXIT_CR for CR4: on VMX a
+                                      MOV that would change one of them, MCE or VMXE; on SVM every MOV to CR4 */
     u64 dr0, dr1, dr2, dr3, dr6, dr7;
     u64 efer, pat;
     u64 sysenter_cs, sysenter_esp, sysenter_eip;

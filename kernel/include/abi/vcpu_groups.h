@@ -48,7 +48,8 @@ static const u32 vcpu_exit_groups[] = {
     X(6, SYSENTER_CS, "SYSENTER_CS above 32 bits")                                             \
     X(7, ACTIVITY, "an activity but active, or an unknown interruptibility bit")               \
     X(8, INSN_LEN, "injected software event without an instruction length of 1 to 15 bytes")     \
-    X(9, PENDING_DEBUG, "pending debug exceptions on SVM, which has no place for them")
+    X(9, PENDING_DEBUG, "pending debug exceptions on SVM, which has no place for them")        \
+    X(10, CR4, "CR4 turns on what is not switched between guests: see abi/vcpu.h")
 enum vcpu_check {
 #define VCPU_CHECK_ENUM(number, name, text) VCPU_CHECK_##name = VCPU_CHECK('K', number),
     VCPU_CHECK_LIST(VCPU_CHECK_ENUM)

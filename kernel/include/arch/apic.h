@@ -48,6 +48,7 @@
 #define APIC_ICR_NMI     0x00400u
 #define APIC_ICR_INIT    0x00500u
 #define APIC_ICR_STARTUP 0x00600u
+#define APIC_ICR_MODE    0x00700u   /* which of these */
 #define APIC_ICR_PENDING 0x01000u   /* delivery status; xAPIC only */
 #define APIC_ICR_ASSERT  0x04000u
 

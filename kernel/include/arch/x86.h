@@ -41,6 +41,8 @@
 #define CR4_PKE        0x00400000ul
 #define CR4_CET        0x00800000ul
 #define CR4_PKS        0x01000000ul
+#define CR4_UINTR      0x02000000ul
+#define CR4_FRED       0x0000000100000000ul
 
 #define CR3_NO_FLUSH   bit(63)   /* with CR4.PCIDE: keep the translations of the new PCID */
 #define CR3_PCID_MASK  0xffful

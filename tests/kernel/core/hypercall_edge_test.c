@@ -69,6 +69,28 @@ static void the_ip_of_a_local_thread_is_ignored(void **state)
     assert_int_equal(fixture_call(s->f, s->ec, HYPERCALL_ec_create, FIXTURE_SEL_PD, NEW, UTCB + 0x10000, ~0ul, 0, EC_CONFIG(0, EC_LOCAL, 0)), OK);
 }
 
+/* The last of what is allowed. */
+static void just_inside(void **state)
+{
+    struct scene *s = *state;
+    u64 n = NEW;
+    assert_int_equal(fixture_call(s->f, s->ec, HYPERCALL_ec_create, FIXTURE_SEL_PD, n++, USER_END - UTCB_PAGES * PAGE_SIZE, USER_END - 1, 0, 0), OK);
+    assert_int_equal(fixture_call(s->f, s->ec, HYPERCALL_ec_create, FIXTURE_SEL_PD, n++, UTCB + 0x20000, 0, 0, EC_CONFIG(0, EC_FPU,
+            SEL_COUNT - EC_EVENTS)), OK);
+    assert_int_equal(fixture_call(s->f, s->ec, HYPERCALL_ec_create, FIXTURE_SEL_PD, n++, UTCB + 0x30000, USER_END, 0, EC_CONFIG(0, EC_FPU, 0)),
+            STATUS_ARG);
+    assert_int_equal(fixture_call(s->f, s->ec, HYPERCALL_portal_create, FIXTURE_SEL_PD, n++, NEW + 1, 0, 0), STATUS_ARG);   /* global, with an FPU */
+    assert_int_equal(fixture_call(s->f, s->ec, HYPERCALL_portal_create, FIXTURE_SEL_PD, n++, HANDLER, USER_END - 1, 0), OK);
+    assert_int_equal(fixture_call(s->f, s->ec, HYPERCALL_sc_create, FIXTURE_SEL_PD, n++, IDLE, 0, 1), OK);
+    for (u64 flags = 0; flags < 4; flags++)
+        assert_int_equal(fixture_call(s->f, s->ec, HYPERCALL_pd_create, FIXTURE_SEL_PD, n++, 1 << 16, flags), OK);
+    assert_int_equal(fixture_call(s->f, s->ec, HYPERCALL_console, 0, 0, 0, 0, 32), OK);
+    s->f->pd->flags = PD_FLAG_SHUTDOWN;
+    assert_int_equal(fixture_call(s->f, s->ec, HYPERCALL_console, 0, 0, 0, 0, 1), STATUS_PERM);
+    s->f->pd->flags = PD_FLAG_CONSOLE;
+    assert_int_equal(fixture_call(s->f, s->ec, HYPERCALL_shutdown, 0), STATUS_PERM);
+}
+
 /* The selector is taken: nothing is made that would have to be destroyed. */
 static void a_taken_selector_leaves_no_trace(void **state)
 {
@@ -136,7 +158,8 @@ static void the_console_prints(void **state)
     struct scene *s = *state;
     text_bytes = 0;
     fixture_sim_console(s->f->sim, console);
-    assert_int_equal(fixture_call(s->f, s->ec, HYPERCALL_console, 0x3736353433323130, 0x4645444342413938, 0x4e4d4c4b4a494847, 0x565554535251504f, 31), OK);
+    assert_int_equal(fixture_call(s->f, s->ec, HYPERCALL_console, 0x3736353433323130, 0x4645444342413938, 0x4e4d4c4b4a494847, 0x565554535251504f,
+            31), OK);
     assert_int_equal(text_bytes, 31);
     assert_memory_equal(text, "0123456789ABCDEFGHIJKLMNOPQRSTUV", 31);
     assert_int_equal(fixture_call(s->f, s->ec, HYPERCALL_console, 0, 0, 0, 0, 0), OK);
@@ -158,7 +181,8 @@ static void exceptions_that_are_delivered(void **state)
     struct scene *s = *state;
     u64 done;
     static const struct { u64 address; u32 vector; u64 error; } rows[] = {
-        { FIXTURE_MEMORY, 13, 5 }, { FIXTURE_MEMORY, 10, 7 }, { FIXTURE_MEMORY - PAGE_SIZE, 14, 5 }, { USER_END, 14, 5 }, { 0xffff800000000000, 14, 5 },
+        { FIXTURE_MEMORY, 13, 5 }, { FIXTURE_MEMORY, 10, 7 }, { FIXTURE_MEMORY - PAGE_SIZE, 14, 5 }, { USER_END, 14, 5 }, { 0xffff800000000000,
+                14, 5 },
         { ~0ul, 14, 7 },
     };
     for (u32 v = 0; v < EC_EVENTS; v++)
@@ -209,5 +233,5 @@ static void time_of_the_dead_is_preempted(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 TEST_GROUP(hypercall_edge, T(cpus_beyond_the_mask), T(a_cpu_that_is_not_online), T(the_ip_of_a_local_thread_is_ignored),
-           T(a_taken_selector_leaves_no_trace), T(types_that_do_not_fit), T(selectors_far_behind_the_end), T(the_console_prints),
+           T(just_inside), T(a_taken_selector_leaves_no_trace), T(types_that_do_not_fit), T(selectors_far_behind_the_end), T(the_console_prints),
            T(exceptions_that_are_delivered), T(a_spurious_interrupt_is_not_ended), T(others_do_not_start_root), T(time_of_the_dead_is_preempted));

@@ -127,22 +127,40 @@ static void an_item_that_failed_takes_no_window(void **state)
     assert_true(held(s, WINDOW) && held(s, WINDOW + UNITS - 1) && !held(s, WINDOW + UNITS));
 }
 
-/* User level changes the type of an item that was passed on already: nothing is counted, least of all outside of the counters. */
-static void types_forged_meanwhile(void **state)
+/* Memory that arrived before the interrupt keeps its place in the window; no item but those of the message is looked at. */
+static void items_of_both_types(void **state)
 {
     struct scene *s = *state;
-    static const u16 types[] = { 2, 3, 7, 0x7fff, 0xffff };
-    s->h->utcb->window[SPACE_OBJECT] = (struct utcb_window){ WINDOW, 8 };
-    for (u32 i = 0; i < array_size(types); i++) {
-        s->a->utcb->item[0] = (struct utcb_item){ .base = A, .count = 8, .rights = PERM_ALL, .type = types[i], .status = OK };
-        s->a->utcb->item[1] = (struct utcb_item){ .base = A, .count = 1, .rights = PERM_ALL, .type = SPACE_OBJECT };
-        fixture_call(s->f, s->a, HYPERCALL_call, P, MTR_PROGRESS | 1ul << 32 | MTR(0, 2), 0, 0, 0, 0);
-        assert_ptr_equal(s->cpu->current, s->h);
-        assert_int_equal(s->a->utcb->item[1].status, OK);
-        assert_true(held(s, WINDOW));
-        fixture_call(s->f, s->h, HYPERCALL_reply, 0);
-        assert_int_equal(space_obj_revoke(fixture_cpu(s->f, 0), &s->f->pd->objects, WINDOW, 1, true), OK);
-    }
+    const u64 from = FIXTURE_MEMORY >> PAGE_BITS, window = 0x30000;
+    u64 frame;
+    u32 rights;
+    fill_source(s);
+    s->h->utcb->window[SPACE_OBJECT] = (struct utcb_window){ WINDOW, 1024 };
+    s->h->utcb->window[SPACE_MEMORY] = (struct utcb_window){ window, 16 };
+    s->a->utcb->item[0] = (struct utcb_item){ .base = from, .count = 3, .rights = RIGHT_R, .type = SPACE_MEMORY };
+    s->a->utcb->item[1] = (struct utcb_item){ .base = SOURCE, .count = UNITS, .rights = PERM_ALL, .type = SPACE_OBJECT };
+    s->a->utcb->item[2] = (struct utcb_item){ .base = from + 9, .count = 2, .rights = RIGHT_R, .type = SPACE_MEMORY };
+    s->a->utcb->item[3] = (struct utcb_item){ .base = A, .count = 1, .rights = PERM_ALL, .type = SPACE_OBJECT, .status = 99 };
+    assert_true(repeat(s, s->a, HYPERCALL_call, P, MTR(0, 3)) > 2);
+    assert_int_equal(s->h->utcb->item[1].base, WINDOW);
+    assert_int_equal(s->h->utcb->item[2].base, window + 3);
+    assert_true(space_mem_lookup(&s->f->pd->memory, window + 4, &frame, &rights));
+    assert_int_equal(frame, s->f->frame + 10);
+    assert_int_equal(s->a->utcb->item[3].status, 99);
+    assert_true(held(s, WINDOW + UNITS - 1) && !held(s, WINDOW + UNITS));
+    assert_int_equal(space_mem_revoke(fixture_cpu(s->f, 0), &s->f->pd->memory, window, 16, true, &frame), OK);
+}
+
+static void as_many_items_as_there_are(void **state)
+{
+    struct scene *s = *state;
+    s->h->utcb->window[SPACE_OBJECT] = (struct utcb_window){ WINDOW, UTCB_ITEMS };
+    for (u32 i = 0; i < UTCB_ITEMS; i++)
+        s->a->utcb->item[i] = (struct utcb_item){ .base = A, .count = 1, .rights = PERM_ALL, .type = SPACE_OBJECT };
+    fixture_call(s->f, s->a, HYPERCALL_call, P, MTR(UTCB_WORDS, UTCB_ITEMS));
+    assert_ptr_equal(s->cpu->current, s->h);
+    assert_true(held(s, WINDOW + UTCB_ITEMS - 1));
+    assert_int_equal(fixture_call(s->f, s->h, HYPERCALL_reply, MTR(0, UTCB_ITEMS + 1)), STATUS_ARG);
 }
 
 static void a_wish_is_preempted(void **state)
@@ -220,5 +238,6 @@ static void a_handler_in_a_shootdown(void **state)
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-TEST_GROUP(ipc_preempt, T(a_reply_in_pieces), T(an_item_that_failed_takes_no_window), T(types_forged_meanwhile), T(a_wish_is_preempted),
+TEST_GROUP(ipc_preempt, T(a_reply_in_pieces), T(an_item_that_failed_takes_no_window), T(items_of_both_types), T(as_many_items_as_there_are),
+           T(a_wish_is_preempted),
            T(an_exception_is_preempted), T(an_exception_again_helps), T(a_handler_in_a_shootdown));

@@ -143,5 +143,6 @@ static void pools_of_any_length(void **state)
     }
 }
 
-TEST_GROUP(mem_misuse, cmocka_unit_test(wrong_frees), WORLD_TEST(a_full_page_is_found_again), WORLD_TEST(beyond_the_largest), WORLD_TEST(a_dirty_pool),
+TEST_GROUP(mem_misuse, cmocka_unit_test(wrong_frees), WORLD_TEST(a_full_page_is_found_again), WORLD_TEST(beyond_the_largest),
+           WORLD_TEST(a_dirty_pool),
            WORLD_TEST(pools_of_any_length));

@@ -56,7 +56,8 @@ static void first_capabilities(void **state)
     struct script s = { .engine = { .name = "script", .user = user }, .created = ~0ul };
     bundle_fixture(bundle);
     struct sim *sim = sim_create(&(struct sim_config){
-            .cpus = 2, .ram_bytes = 64ul << 20, .vendor = (enum sim_vendor)(u64)*state, .bundle = bundle, .bundle_bytes = sizeof(bundle), .user = &s.engine });
+            .cpus = 2, .ram_bytes = 64ul << 20, .vendor = (enum sim_vendor)(u64)*state, .bundle = bundle, .bundle_bytes = sizeof(bundle),
+                    .user = &s.engine });
     assert_non_null(sim);
     assert_int_equal(sim_run(sim, 10000000), SIM_SHUTDOWN);
     assert_int_equal(s.calls, CALLS + 1);
@@ -65,7 +66,8 @@ static void first_capabilities(void **state)
     assert_int_equal(s.created, 0);
     assert_int_equal(s.info.magic, INFO_MAGIC);
     assert_in_range(s.info.tsc_khz, 1000, 100000000);
-    assert_int_equal(s.info.vcpu_capabilities, *state == (void *)SIM_VMX ? VCPU_GROUP_ALL : *state == (void *)SIM_SVM ? VCPU_GROUP_ALL & ~VCPU_GROUP_PDPTE : 0);
+    const u32 groups[] = { 0, VCPU_GROUP_ALL, VCPU_GROUP_ALL & ~VCPU_GROUP_PDPTE };   /* none, VMX, SVM */
+    assert_int_equal(s.info.vcpu_capabilities, groups[(u64)*state]);
     sim_destroy(sim);
 }
 

@@ -154,6 +154,20 @@ static void time_before_a_wait_is_charged(void **state)
     assert_in_range(sc_of(s->ec[1])->used, 0, 100000);
 }
 
+/* Chosen again in the middle of its budget: the timer is set for what is left of it. */
+static void the_timer_is_set_for_what_is_left(void **state)
+{
+    struct scene *s = *state;
+    fixture_cpu(s->f, 0);
+    const u64 start = mach_tsc_read();
+    fixture_later(s->f, FIXTURE_BUDGET / 2);
+    struct ec *const high = fixture_thread(s->f, 0, s->f->pd, 60, NEW);
+    fixture_run(s->f, 0);
+    fixture_call(s->f, high, HYPERCALL_sm_down, SM, 0, 0);
+    assert_ptr_equal(s->cpu->current, s->ec[0]);
+    assert_in_range(fixture_sim_timer(s->f->sim, 0), start + FIXTURE_BUDGET - 100000, start + FIXTURE_BUDGET + 100000);
+}
+
 /* The earlier of a deadline and the end of the budget. */
 static void the_budget_ends_before_the_deadline(void **state)
 {
@@ -191,6 +205,21 @@ static void sent_twice_before_it_is_taken(void **state)
     fixture_interrupts(s->f);
     assert_int_equal(atomic_load(&other->inbox), 0);
     assert_int_equal(atomic_load(&s->remote->inbox_reason), 0);
+}
+
+/* New time for a thread that waits elsewhere is no wake-up. */
+static void new_time_for_who_waits(void **state)
+{
+    struct scene *s = *state;
+    fixture_call(s->f, s->remote, HYPERCALL_sm_down, SM, 0, 0);
+    destroy(s, REMOTE + 1);
+    assert_int_equal(fixture_call(s->f, s->ec[0], HYPERCALL_sc_create, FIXTURE_SEL_PD, REMOTE + 1, REMOTE, 10, FIXTURE_BUDGET), OK);
+    fixture_interrupts(s->f);
+    assert_int_equal(s->remote->state, EC_WAIT_SM);
+    assert_ptr_equal(sc_of(s->remote)->waits, s->remote);
+    fixture_call(s->f, s->ec[0], HYPERCALL_sm_up, SM);
+    fixture_interrupts(s->f);
+    assert_ptr_equal(s->f->k->cpu[1]->current, s->remote);
 }
 
 /* A wake-up at home does not go by the inbox: it would end the next wait, too. */
@@ -268,6 +297,8 @@ static void registers_of_the_fpu_are_shut(void **state)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define DIES(name) cmocka_unit_test_setup_teardown(name, setup, close_by_hand)   /* destroyed under the nose of its capabilities */
 TEST_GROUP(sched_wait, T(the_first_that_waits_is_taken), T(the_middle_one_that_waits_is_taken), T(the_last_that_waits_is_taken), T(who_wishes_ends),
-           T(who_wishes_for_another_ends), T(time_before_a_wait_is_charged), T(the_budget_ends_before_the_deadline), T(a_timer_that_fires_early),
-           T(sent_twice_before_it_is_taken), T(woken_at_home_once), DIES(released_when_it_arrives), DIES(woken_when_it_is_dead),
+           T(who_wishes_for_another_ends), T(time_before_a_wait_is_charged), T(the_timer_is_set_for_what_is_left),
+           T(the_budget_ends_before_the_deadline), T(a_timer_that_fires_early),
+           T(sent_twice_before_it_is_taken), T(new_time_for_who_waits), T(woken_at_home_once), DIES(released_when_it_arrives),
+           DIES(woken_when_it_is_dead),
            DIES(dead_in_a_shootdown), T(registers_of_the_fpu_are_shut));

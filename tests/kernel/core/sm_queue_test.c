@@ -153,6 +153,17 @@ static void deadlines_that_end_early(void **state)
         assert_int_equal(s->ec[i]->resume.gpr[RAX], OK);
 }
 
+static void a_deadline_is_over_when_it_is_reached(void **state)
+{
+    struct scene *s = *state;
+    const u64 t = now(s) + 1000000;
+    down(s, s->ec[0], t);
+    timeout_expire(fixture_cpu(s->f, 0), t - 1);
+    assert_int_equal(s->ec[0]->state, EC_WAIT_SM);
+    timeout_expire(s->cpu, t);
+    assert_int_equal(s->ec[0]->state, EC_READY);
+}
+
 /* One step is bounded: others get the CPU and the lock in between. */
 static void a_step_of_the_end(void **state)
 {
@@ -253,4 +264,5 @@ static int close_by_hand(void **state)
     return 0;
 }
 TEST_GROUP(sm_queue, T(empty_and_full_again), T(the_last_leaves_and_another_comes), T(the_middle_leaves), T(deadlines_that_end_early),
+           T(a_deadline_is_over_when_it_is_reached),
            cmocka_unit_test_setup_teardown(a_step_of_the_end, setup, close_by_hand), T(all_changes_are_locked), T(an_up_at_every_point_of_a_down));

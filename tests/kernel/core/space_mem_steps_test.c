@@ -232,5 +232,6 @@ static void the_target_is_filled_meanwhile(void **state)
 }
 
 TEST_GROUP(space_mem_steps, T(ranges_behind_the_end), T(steps_are_bounded), T(steps_of_filling_are_turns), T(all_pieces_or_none),
-           T(revoke_goes_on_with_the_next_range), T(a_revoke_that_fails_takes_nothing), T(a_poor_descendant_stops_all), T(cuts_are_turns), T(the_source_is_taken_meanwhile),
+           T(revoke_goes_on_with_the_next_range), T(a_revoke_that_fails_takes_nothing), T(a_poor_descendant_stops_all), T(cuts_are_turns),
+           T(the_source_is_taken_meanwhile),
            T(the_target_is_filled_meanwhile));

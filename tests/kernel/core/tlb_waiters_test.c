@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Several threads wait for shootdowns on different CPUs, which answer in any order: is each woken when its own is done, and the list whole and locked? */
+/* Several threads wait for shootdowns on different CPUs, which answer in any order: is each woken when its own is done, and is the list
+ * whole and locked? */
 #include "kernel_fixture.h"
 #include "tlb.h"
 
@@ -138,4 +139,5 @@ static void the_list_changes_under_its_lock(void **state)
     fixture_close(s.f);
 }
 
-TEST_GROUP(tlb_waiters, cmocka_unit_test(answers_in_any_order), cmocka_unit_test(two_go_on_at_once), cmocka_unit_test(a_batch_of_several_spaces), cmocka_unit_test(the_list_changes_under_its_lock));
+TEST_GROUP(tlb_waiters, cmocka_unit_test(answers_in_any_order), cmocka_unit_test(two_go_on_at_once), cmocka_unit_test(a_batch_of_several_spaces),
+           cmocka_unit_test(the_list_changes_under_its_lock));

@@ -146,6 +146,17 @@ static void kicks_interrupt_who_runs_only(void **state)
     guest_close(g);
 }
 
+/* Another CPU runs on the same guest memory: this one is announced all the same before it enters. */
+static void two_cpus_on_one_memory(void **state)
+{
+    struct guest *g = guest_open(vendor_of(state));
+    atomic_store(&g->v->space->cpus, bit(5));
+    guest_enter(g, 0);
+    assert_true(guest_inside(g));
+    assert_int_equal(atomic_load(&g->v->space->cpus), bit(5) | bit(0));
+    guest_close(g);
+}
+
 /* What is to be released does not wait for the end of a guest that exits and exits. */
 static u32 released;
 static void release(struct cpu *cpu, struct epoch_item *item)
@@ -175,4 +186,4 @@ static void an_exit_ends_an_epoch(void **state)
 
 TEST_GROUP(vcpu_life, BOTH(half_a_vcpu), BOTH(a_cpu_that_cannot), BOTH(before_the_first_run), VCPU(groups_nobody_has, SVM),
            BOTH(the_fpu_begins_in_its_reset_state), BOTH(nothing_holds_the_vmm), BOTH(the_result_of_a_run), BOTH(kicks_interrupt_who_runs_only),
-           BOTH(an_exit_ends_an_epoch));
+           BOTH(an_exit_ends_an_epoch), BOTH(two_cpus_on_one_memory));

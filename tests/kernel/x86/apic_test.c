@@ -144,6 +144,51 @@ static void an_ipi_comes_after_the_stores_before_it(void **state)
     each_mode(check_order);
 }
 
+/* A command that overtakes another would be a finding. More than a thousand polls are no reason to give up, for ever is. */
+static void check_pending(struct fixture *f, struct sim_apic *a)
+{
+    a->icr_pending = 5000;
+    apic_ipi(&f->cpu[0], &f->cpu[1]);
+    assert_true(raised(f, 1, VECTOR_IPI));
+    assert_int_equal(a->icr_pending, f->cpu[0].x2apic ? 5000 : 0);   /* which has no such status */
+}
+
+static void an_ipi_waits_for_the_one_before(void **state)
+{
+    each_mode(check_pending);
+}
+
+static void ipi_by(void *f)
+{
+    apic_ipi(&((struct fixture *)f)->cpu[0], &((struct fixture *)f)->cpu[1]);
+}
+
+static void an_ipi_that_is_never_delivered_stops_the_machine(void **state)
+{
+    static struct fixture f;
+    begin(&f, &modes[0]);
+    f.sim->cpu[0].apic.icr_pending = ~0u;
+    const char *const message = sim_unit_expect_panic(f.sim, ipi_by, &f);
+    assert_non_null(message);
+    assert_non_null(strstr(message, "not delivered"));
+    assert_false(raised(&f, 1, VECTOR_IPI));
+    sim_destroy(f.sim);
+}
+
+/* An INIT to a CPU that is not there is pending for ever (SDM 3A 10.7): the others start. */
+static void a_cpu_that_is_not_there_holds_up_nobody(void **state)
+{
+    static struct fixture f;
+    begin(&f, &modes[0]);
+    struct sim_apic *const a = &f.sim->cpu[0].apic;
+    a->icr = (u64)77 << 32 | APIC_ICR_INIT | APIC_ICR_ASSERT;
+    a->icr_pending = ~0u;
+    f.sim->cpu[1].cr3 = 0x123000;
+    apic_start_cpu(&f.cpu[0], f.cpu[1].apic_id, mach_ap_vector());
+    assert_int_not_equal(f.sim->cpu[1].cr3, 0x123000);
+    sim_destroy(f.sim);
+}
+
 static void check_eoi(struct fixture *f, struct sim_apic *a)
 {
     a->isr[VECTOR_TIMER / 64] = bit(VECTOR_TIMER % 64) | bit(VECTOR_IPI % 64);
@@ -228,6 +273,8 @@ static void a_started_cpu_begins_anew(void **state)
 
 TEST_GROUP(x86_apic, cmocka_unit_test(leaves_only_the_timer_unmasked), cmocka_unit_test(takes_over_whatever_mode_it_finds),
            cmocka_unit_test(an_ipi_reaches_its_target_only),
-           cmocka_unit_test(an_ipi_comes_after_the_stores_before_it), cmocka_unit_test(end_of_interrupt_ends_the_highest),
+           cmocka_unit_test(an_ipi_comes_after_the_stores_before_it), cmocka_unit_test(an_ipi_waits_for_the_one_before),
+           cmocka_unit_test(an_ipi_that_is_never_delivered_stops_the_machine),
+           cmocka_unit_test(a_cpu_that_is_not_there_holds_up_nobody), cmocka_unit_test(end_of_interrupt_ends_the_highest),
            cmocka_unit_test(the_timer_is_never_early_and_stops), cmocka_unit_test(a_deadline_in_the_past_fires_at_once),
            cmocka_unit_test(a_far_deadline_is_far), cmocka_unit_test(a_started_cpu_begins_anew));

@@ -5,6 +5,7 @@
 #include "arch/x86.h"
 #include "guest_fixture.h"
 #include "svm_x86.h"
+#include "vmx_x86.h"
 
 /* ---- Checks at the load ---- */
 
@@ -308,6 +309,53 @@ static void nested_tables_are_the_spaces(void **state)
     guest_close(g);
 }
 
+static void nested_tables_are_the_spaces_on_vmx(void **state)
+{
+    struct guest *g = guest_open(SIM_VMX);
+    guest_run(g, 0);
+    fixture_cpu(g->f, 0);
+    assert_int_equal(mach_vmread(VMCS_EPTP), g->v->space->ptab.root | 6 | 3 << 3);   /* write-back, four levels */
+    guest_close(g);
+}
+
+/* All ports and MSRs are intercepted; behind the two maps lies the page that VMRUN saves the host in. */
+static void the_maps_are_all_ones(void **state)
+{
+    struct guest *g = guest_open(SIM_SVM);
+    const struct virt_cpu *const c = &g->f->k->cpu[0]->virt;
+    const u64 bytes = SVM_IOPM_BYTES + SVM_MSRPM_BYTES;
+    const u8 *const maps = mach_phys_to_virt(c->maps);
+    for (u64 i = 0; i < bytes; i++)
+        assert_int_equal(maps[i], 0xff);
+    assert_int_equal(c->region, c->maps + bytes);
+    assert_int_equal(vmcb_get(g->v, VMCB(iopm_base)), c->maps);
+    assert_int_equal(vmcb_get(g->v, VMCB(msrpm_base)), c->maps + SVM_IOPM_BYTES);
+    guest_close(g);
+}
+
+/* Each wish, on and off again, beside the others. */
+static void intercepts_follow_the_wishes(void **state)
+{
+    struct guest *g = guest_open(SIM_SVM);
+    guest_fetch(g, VCPU_GROUP_CONTROL | VCPU_GROUP_INJECT | VCPU_GROUP_ACTIVITY);
+    for (u32 i = 0; i < 24; i++) {
+        const u32 wish = (i * 5) & 7;
+        g->s->control_flags = wish & 1 ? VCPU_CONTROL_RDTSC : 0;
+        g->s->windows = wish & 2 ? VCPU_WINDOW_INTR : 0;   /* IF is clear */
+        g->s->interruptibility = wish & 4 ? VCPU_BLOCKED_NMI : 0;
+        guest_enter(g, VCPU_GROUP_CONTROL | VCPU_GROUP_INJECT | VCPU_GROUP_ACTIVITY);
+        assert_true(guest_inside(g));
+        const u32 one = vmcb_get32(g->v, VMCB(intercept1)), two = vmcb_get32(g->v, VMCB(intercept2));
+        assert_int_equal(!!(one & SVM_ICEPT1_RDTSC), !!(wish & 1));
+        assert_int_equal(!!(two & SVM_ICEPT2_RDTSCP), !!(wish & 1));
+        assert_int_equal(!!(one & SVM_ICEPT1_VINTR), !!(wish & 2));
+        assert_int_equal(!!(one & SVM_ICEPT1_IRET), !!(wish & 4));
+        while (guest_inside(g))
+            assert_true(guest_step(g));
+    }
+    guest_close(g);
+}
+
 /* A machine check that meets a guest is the host's. */
 static void a_machine_check_on_svm(void **state)
 {
@@ -334,4 +382,5 @@ GUEST_GROUP(virt_rules, GUEST_TEST(values_are_checked_to_the_bit), GUEST_TEST(ev
             GUEST_TEST(registers_the_guest_changed), GUEST_TEST(an_event_is_injected_once), GUEST_TEST(a_failure_is_over),
             GUEST_TEST(a_shadow_keeps_the_window_shut), GUEST_TEST(unusable_and_large_segments), GUEST_TEST(breakpoints),
             GUEST_TEST(two_on_one_cpu), GUEST_TEST(two_in_turn), GUEST_TEST(rights_that_are_there), GUEST_TEST(enabling_without_memory));
-TEST_GROUP(virt_hardware, cmocka_unit_test(nested_tables_are_the_spaces), cmocka_unit_test(a_machine_check_on_svm));
+TEST_GROUP(virt_hardware, cmocka_unit_test(nested_tables_are_the_spaces), cmocka_unit_test(nested_tables_are_the_spaces_on_vmx),
+           cmocka_unit_test(the_maps_are_all_ones), cmocka_unit_test(intercepts_follow_the_wishes), cmocka_unit_test(a_machine_check_on_svm));

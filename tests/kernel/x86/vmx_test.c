@@ -197,7 +197,7 @@ static void fixed_bits_are_shadowed(void **state)
     g->s->cr4 = CR4_PSE;
     guest_run(g, VCPU_GROUP_CR);
     assert_int_equal(g->seen.cr0 & (CR0_NE | CR0_CD | CR0_NW), CR0_NE);
-    assert_int_equal(g->seen.cr4, CR4_PSE | CR4_VMXE);
+    assert_int_equal(g->seen.cr4, CR4_PSE | CR4_VMXE | CR4_MCE);
     guest_fetch(g, VCPU_GROUP_CR);
     assert_int_equal(g->s->cr0, CR0_ET | CR0_CD | CR0_NW);
     assert_int_equal(g->s->cr4, CR4_PSE);

@@ -13,7 +13,7 @@
 #define MSRPM_OFFSET  SVM_IOPM_BYTES
 #define HSAVE_OFFSET  (SVM_IOPM_BYTES + SVM_MSRPM_BYTES)
 #define CR8_ACCESS    (0x0100ul | 0x0100ul << 16)   /* read and write */
-#define CR4_WRITE     (0x0010ul << 16)              /* for VIRT_CR4_UNSWITCHED: there is no mask of bits here */
+#define CR4_WRITE     (0x0010ul << 16)              /* for VIRT_CR4_UNSWITCHED */
 #define DR_ACCESS     (0xfffffffful << 32)
 
 /* INVD would lose the host's cached writes; GIF instructions and VMLOAD belong to the host. The rest is what VMX makes exit too. */
@@ -45,6 +45,13 @@ static void fill_ones(u8 *start, u64 bytes)
         atomic_store_relaxed((atomic_u64 *)(start + i), ~0ul);   /* atomic: the processor reads it */
 }
 
+/* There is no mask of bits: every MOV to CR4 exits, but only where the processor has what must stay off. */
+static u64 cr_accesses(void)
+{
+    const bool leaf = mach_cpuid(0, 0).eax >= 7;
+    return CR8_ACCESS | (leaf && mach_cpuid(7, 0).ecx & (CPUID_7_ECX_PKU | CPUID_7_ECX_CET_SS | CPUID_7_ECX_PKS) ? CR4_WRITE : 0);
+}
+
 static enum status svm_cpu_enable(struct cpu *cpu)
 {
     void *p;
@@ -58,6 +65,7 @@ static enum status svm_cpu_enable(struct cpu *cpu)
     cpu->virt.maps = mach_virt_to_phys(p);
     cpu->virt.region = cpu->virt.maps + HSAVE_OFFSET;
     cpu->virt.fixed[SVM_FIXED_FEATURES] = mach_cpuid(CPUID_SVM, 0).edx;
+    cpu->virt.fixed[SVM_FIXED_CR] = cr_accesses();
     cpu->virt.tag_limit = mach_cpuid(CPUID_SVM, 0).ebx - 1;   /* ASID 0 is the host's */
     cpu->virt.tag_flush = true;                               /* what firmware may have left */
     mach_msr_write(MSR_EFER, mach_msr_read(MSR_EFER) | EFER_SVME);
@@ -103,7 +111,7 @@ static void tag(struct cpu *cpu, struct vcpu *v)
 
 /* The interrupt window is a virtual interrupt that is intercepted, so never delivered. There is no NMI window: while NMIs are blocked IRET
  * exits, which unblocks them when it is executed; vcpu.c then looks whether the window is open before each entry. */
-static void intercepts(struct vcpu *v)
+static void intercepts(struct cpu *cpu, struct vcpu *v)
 {
     struct virt_regs *const r = virt_regs(v);
     const u64 flags = r->flags, key = 1 | (v->windows & VCPU_WINDOW_INTR) << 1 | (flags & (VIRT_RDTSC | VIRT_NMI_BLOCKED | VIRT_IRET | VIRT_DR)) << 8;
@@ -114,7 +122,7 @@ static void intercepts(struct vcpu *v)
     const u32 iret = (flags & (VIRT_NMI_BLOCKED | VIRT_IRET)) == VIRT_NMI_BLOCKED ? SVM_ICEPT1_IRET : 0;
     const u32 one = ICEPT1 | (window ? SVM_ICEPT1_VINTR : 0) | (tsc ? SVM_ICEPT1_RDTSC : 0) | iret;
     const u32 two = ICEPT2 | (tsc ? SVM_ICEPT2_RDTSCP : 0);
-    vmcb_set(v, VMCB(intercept_cr_read), CR8_ACCESS | CR4_WRITE | (flags & VIRT_DR ? 0 : DR_ACCESS));
+    vmcb_set(v, VMCB(intercept_cr_read), cpu->virt.fixed[SVM_FIXED_CR] | (flags & VIRT_DR ? 0 : DR_ACCESS));
     vmcb_set32(v, VMCB(intercept1), one);
     vmcb_set32(v, VMCB(intercept2), two);
     vmcb_set(v, VMCB(int_control), SVM_INT_MASKING | (window ? SVM_INT_V_IRQ | SVM_INT_IGN_TPR | SVM_INT_PRIO_MASK : 0));
@@ -161,7 +169,7 @@ static struct resume *svm_enter(struct cpu *cpu, struct vcpu *v)
     virt_regs(v)->rip = vmcb_get(v, VMCB(rip));
     keep(v);
     inject(cpu, v);
-    intercepts(v);
+    intercepts(cpu, v);
     tag(cpu, v);
     virt_enter(cpu, v);
     return &v->resume;

@@ -5,7 +5,7 @@
 #include "virt_x86.h"
 
 /* virt_cpu.fixed. */
-enum { SVM_FIXED_FEATURES };   /* CPUID 0x8000000a EDX */
+enum { SVM_FIXED_FEATURES, SVM_FIXED_CR };   /* CPUID 0x8000000a EDX; accesses to control registers that always exit */
 
 #define VMCB(member) ((u32)offset_of(struct vmcb, member))
 

@@ -66,6 +66,8 @@ static u32 code(const struct diagnosis *d)
 {
     const struct vcpu_segment *const cs = &d->seg[VCPU_SEG_CS], *const ss = &d->seg[VCPU_SEG_SS];
     const u32 type = cs->attributes & 0xf;
+    if (d->v86)
+        return 0;   /* virtual_8086 has asked for every bit */
     if (type != 3 && (type & 9) != 9)
         return VCPU_CHECK('S', 9);
     if (usable(ss) && (ss->attributes & 0xf) != 3 && (ss->attributes & 0xf) != 7)

@@ -139,7 +139,7 @@ struct vcpu_state {
     struct vcpu_segment seg[VCPU_SEG_COUNT];
     struct { u64 base; u32 limit; u32 reserved; } gdtr, idtr;
     u64 cr0, cr2, cr3, cr4, cr8;   /* CR4.PKE, CET, PKS, UINTR and FRED are refused: their state is not switched. VCPU_EXIT_CR for CR4: on VMX a
-                                      MOV that would change one of them, MCE or VMXE; on SVM every MOV to CR4 */
+                                      MOV that would change one of them, MCE or VMXE; on SVM every MOV to CR4, if the processor has any of them */
     u64 dr0, dr1, dr2, dr3, dr6, dr7;
     u64 efer, pat;
     u64 sysenter_cs, sysenter_esp, sysenter_eip;

@@ -295,6 +295,62 @@ static void svm_cr_accesses(void **state)
     guest_close(g);
 }
 
+static void svm_ports(void **state)
+{
+    static const struct { u64 info; u32 size, in, string, rep, address; } rows[] = {
+        { 0x10, 1, 0, 0, 0, 0 }, { 0x21, 2, 1, 0, 0, 0 }, { 0x40, 4, 0, 0, 0, 0 }, { 0x94, 1, 0, 1, 0, 2 }, { 0x11c, 1, 0, 1, 1, 4 }, { 0x214, 1, 0, 1, 0, 8 },
+        { 0x14, 1, 0, 1, 0, 0 }, { 0x90, 1, 0, 0, 0, 0 },
+    };
+    struct guest *g = inside(SIM_SVM);
+    for (u32 i = 0; i < array_size(rows); i++) {
+        const struct vcpu_exit e = svm_leave_with(g, SVM_EXIT_IO, rows[i].info | 0xabcdul << 16, 0x1002, VIRT_EXIT_VMM);
+        assert_int_equal(e.u.io.port, 0xabcd);
+        assert_int_equal(e.u.io.size, rows[i].size);
+        assert_int_equal(e.u.io.in, rows[i].in);
+        assert_int_equal(e.u.io.string, rows[i].string);
+        assert_int_equal(e.u.io.rep, rows[i].rep);
+        assert_int_equal(e.u.io.address_size, rows[i].address);
+        assert_int_equal(e.u.io.count, rows[i].rep ? 0x174 : 1);
+        assert_int_equal(e.insn_len, 2);   /* EXITINFO2, not the next RIP */
+    }
+    guest_close(g);
+}
+
+static void svm_faults(void **state)
+{
+    struct guest *g = inside(SIM_SVM);
+    for (u32 i = 0; i < 0x20; i++) {
+        const struct vcpu_exit e = svm_leave_with(g, SVM_EXIT_NPF, i | bit(32), 0x9abc, VIRT_EXIT_VMM);
+        assert_int_equal(e.u.mmio.gpa, 0x9abc);
+        assert_int_equal(e.u.mmio.access, i & 0x10 ? RIGHT_X : i & 2 ? RIGHT_W : RIGHT_R);
+        assert_int_equal(e.u.mmio.present, i & 1 ? RIGHT_R : 0);
+    }
+    for (u32 i = 0; i < 2; i++) {
+        const struct vcpu_exit e = svm_leave_with(g, SVM_EXIT_MSR, i, 0, VIRT_EXIT_VMM);
+        assert_int_equal(e.reason, i ? VCPU_EXIT_MSR_WRITE : VCPU_EXIT_MSR_READ);
+        assert_int_equal(e.u.msr.index, 0x174);
+    }
+    guest_close(g);
+}
+
+/* An instruction has 1 to 15 bytes: anything else is not believed. */
+static void svm_lengths(void **state)
+{
+    static const struct { u64 next; u32 len; } rows[] = { { 0x1001, 1 }, { 0x100f, 15 }, { 0x1010, 0 }, { 0xfff, 0 }, { 0x1000, 0 } };
+    struct guest *g = inside(SIM_SVM);
+    struct cpu *const cpu = fixture_cpu(g->f, 0);
+    for (u32 i = 0; i < 2 * array_size(rows); i++) {
+        struct vcpu_exit e = { 0 };
+        svm_leave_with(g, SVM_EXIT_CPUID, 0, 0, VIRT_EXIT_VMM);
+        vmcb_set(g->v, VMCB(next_rip), rows[i / 2].next);
+        cpu->virt.fixed[SVM_FIXED_FEATURES] = i & 1 ? ~CPUID_SVM_NRIP : CPUID_SVM_NRIP;
+        assert_int_equal(virt_svm.exit(cpu, g->v, TRAP(TRAP_GUEST_EXIT, 0), 0, &e), VIRT_EXIT_VMM);
+        assert_int_equal(e.insn_len, i & 1 ? 0 : rows[i / 2].len);
+    }
+    guest_close(g);
+}
+
 TEST_GROUP(exit_fields, cmocka_unit_test(vmx_reasons), cmocka_unit_test(vmx_handled), cmocka_unit_test(vmx_cr_accesses), cmocka_unit_test(vmx_ports),
            cmocka_unit_test(vmx_violations), cmocka_unit_test(vmx_exceptions), cmocka_unit_test(vmx_failures), cmocka_unit_test(svm_codes),
-           cmocka_unit_test(svm_cr_accesses));
+           cmocka_unit_test(svm_cr_accesses), cmocka_unit_test(svm_ports),
+           cmocka_unit_test(svm_faults), cmocka_unit_test(svm_lengths));

@@ -121,6 +121,8 @@ static void protection_keys_are_refused(void **state)
 {
     static const u64 bits[] = { CR4_PKE, CR4_CET, CR4_PKS, CR4_UINTR, CR4_FRED };
     struct guest *g = guest_open(VENDOR(state));
+    if (VENDOR(state) == SIM_SVM)
+        g->f->k->cpu[0]->virt.fixed[SVM_FIXED_CR] |= 0x10ul << 16;   /* a processor that has them */
     guest_fetch(g, VCPU_GROUP_CR);
     for (u32 i = 0; i < array_size(bits); i++) {
         g->s->cr4 = bits[i];

@@ -136,7 +136,7 @@ static u32 failed_check(const struct vcpu *v, u32 basic, u32 error, u64 qualific
 
 static enum virt_exit failed(struct vcpu *v, u64 reason, u32 error, struct vcpu_exit *e)
 {
-    const u64 qualification = error ? 0 : mach_vmread(VMCS_EXIT_QUALIFICATION);
+    const u64 qualification = reason & VMX_REASON_FAILED ? mach_vmread(VMCS_EXIT_QUALIFICATION) : 0;   /* VMfail leaves an old one there */
     *e = (struct vcpu_exit){ .reason = VCPU_EXIT_ENTRY_FAILED, .raw_reason = reason, .raw_info1 = qualification };
     e->u.entry_failed.check = failed_check(v, VMX_REASON_BASIC(reason), error, qualification);
     e->u.entry_failed.vmx_error = error;

@@ -190,6 +190,7 @@ static void vmx_failures(void **state)
         { TRAP_GUEST_FAILED, 2, 0, 0, 7, VCPU_EVENT_EXCEPTION(13) | VCPU_EVENT_ERROR, VCPU_CHECK('N', 7) },
         { TRAP_GUEST_FAILED, 2, 0, 0, 8, VCPU_EVENT_NMI, 0 },
         { TRAP_GUEST_FAILED, 2, 0, 0, 5, 0, 0 },
+        { TRAP_GUEST_FAILED, 1, 0, 0, 0, 0, 0 },   /* VMfailInvalid: no error number */
     };
     struct guest *g = inside(SIM_VMX);
     for (u32 i = 0; i < array_size(rows); i++) {
@@ -198,7 +199,7 @@ static void vmx_failures(void **state)
         mach_vmwrite(VMCS_ENTRY_INTR_INFO, VCPU_EVENT_NMI);
         set(g, VMCS_INSN_ERROR, rows[i].error);
         set(g, VMCS_EXIT_REASON, rows[i].reason);
-        set(g, VMCS_EXIT_QUALIFICATION, rows[i].error ? Q : rows[i].qualification);   /* VMfail leaves an old one there */
+        set(g, VMCS_EXIT_QUALIFICATION, rows[i].trap == TRAP_GUEST_FAILED ? Q : rows[i].qualification);   /* VMfail leaves an old one there */
         if (rows[i].reason == FAILED(33))
             mach_vmwrite(VMCS_ENTRY_INTR_INFO, 0);
         const struct vcpu_exit e = leave(g, TRAP(rows[i].trap, 0), rows[i].info, VIRT_EXIT_VMM);

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import bundle as bundles
 from . import doctor, machines, manifest, record, run
-from .base import BadInput, make
+from .base import BadInput
 
 STATUS = "exit status: 0 everything the manifest asks for was seen, 1 not, 2 bad input"
 
@@ -74,8 +74,8 @@ def _request(args: argparse.Namespace, **more: object) -> dict[str, object]:
     vendor, cpus = machines.resolve(scenario, args.on, args.vendor, args.cpus)
     if args.seed and args.on != "sim":
         raise BadInput(f"--seed is for sim: {args.on} has no choices to seed")
-    machines.needs(args.on) if args.on != "sim" else None
-    machines.prepare(args.on, args.scenario)
+    machines.needs(args.on)
+    machines.prepare(args.on)
     return dict(manifest=scenario, on=args.on, vendor=vendor, cpus=cpus, seed=args.seed, **more)
 
 
@@ -150,6 +150,3 @@ def main(argv: list[str]) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-
-
-__all__ = ["main", "parser", "make"]

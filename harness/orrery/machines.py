@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,16 +62,16 @@ def resolve(manifest: Manifest, on: str, vendor: str | None, cpus: int | None) -
 
 def needs(on: str) -> None:
     """BadInput if the machine is not installed."""
-    binary = {"sim": str(SIM_BINARY), "qemu": "qemu-system-x86_64", "bochs": "bochs"}[on]
-    if on != "sim" and not shutil.which(binary):
+    binary = {"sim": None, "qemu": "qemu-system-x86_64", "bochs": "bochs"}[on]   # sim's is built by prepare
+    if binary and not shutil.which(binary):
         raise BadInput(f"{on} is not installed: ./orrery doctor tells how to get it")
 
 
-def prepare(on: str, scenario: str) -> None:
+def prepare(on: str) -> None:
     """Build what the machine loads, unless ORRERY_NO_BUILD says that it is there."""
     if os.environ.get("ORRERY_NO_BUILD"):
         return
-    make(*{"sim": ("hosted", "user"), "qemu": ("bare", "user"), "bochs": ("bare", "user")}[on])
+    make("hosted" if on == "sim" else "bare", "user")
 
 
 def command(r: Request, bundle: Path) -> Command:
@@ -122,8 +123,6 @@ def _bochs(r: Request, bundle: Path) -> Command:
 
 def make_iso(folder: Path, bundle: Path) -> Path:
     """A GRUB image (multiboot2, BIOS) of the bare kernel and the bundle."""
-    import subprocess
-
     tree, iso = folder / "iso", folder / "boot.iso"
     (tree / "boot" / "grub").mkdir(parents=True, exist_ok=True)
     subprocess.run(["strip", "-g", "-o", str(tree / "boot" / "kernel.elf"), str(KERNEL)], check=True)

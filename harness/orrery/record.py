@@ -48,7 +48,7 @@ def replay(folder: Path, vendor: str | None) -> int:
     meta = load(folder)
     scenario = manifest.load(str(meta["scenario"]))
     chosen, cpus = machines.resolve(scenario, "sim", vendor or str(meta["vendor"]), int(str(meta["cpus"])))
-    machines.prepare("sim", scenario.name)
+    machines.prepare("sim")
     with tempfile.TemporaryDirectory(prefix="orrery-") as scratch:
         file = Path(scratch) / "bundle"
         file.write_bytes(bundles.build(scenario))
@@ -58,6 +58,6 @@ def replay(folder: Path, vendor: str | None) -> int:
         try:
             output = process.communicate()[0].decode("utf-8", "replace")
         finally:
-            run._stop(process)
+            run.stop(process)
         sys.stdout.write(run.escape(output))
         return process.returncode if process.returncode in (0, 1, 2) else 1

@@ -16,7 +16,7 @@ from typing import IO, Iterator
 
 from . import bundle as bundles
 from . import machines, trace
-from .base import BadInput, escape
+from .base import escape
 
 SHUTDOWN = re.compile(r"^orrery: shutdown code (\d+)\s*$", re.M)
 
@@ -65,7 +65,7 @@ def _run(request: machines.Request, command: machines.Command, out: IO[str] | No
         else:
             text, status = _watch(process, command, request, out)
     finally:
-        _stop(process)
+        stop(process)
     outcome.wall_ms = int((time.monotonic() - start) * 1000)
     outcome.console = text
     _collect(outcome, request, command, status)
@@ -83,7 +83,7 @@ def _start(command: machines.Command, request: machines.Request) -> subprocess.P
                             start_new_session=not own_terminal)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
     """Whatever happened, leave no process behind."""
     if process.poll() is None:
         process.send_signal(signal.SIGKILL)
@@ -182,6 +182,3 @@ def interrupted(signum: int, frame: object) -> None:
 def bad(text: str) -> None:
     """The one line of a bad input."""
     print(f"orrery: {text}", file=sys.stderr)
-
-
-__all__ = ["Outcome", "run", "table", "BadInput"]

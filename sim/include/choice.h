@@ -5,12 +5,12 @@
 #include "base.h"
 
 #define CHOICE_LIST(X)                                                                                     \
-    X(0, STEP, "which runnable CPU steps next: 0 = the one that is stepping, else the n-th other one")     \
-    X(1, INTERRUPT, "deliver a pending interrupt now (0) or n machine steps later")                        \
-    X(2, TIMER, "an armed timer: wait for its deadline (0) or jump there now (1)")                         \
-    X(3, TRANSLATION, "which of the translations the CPU may use: 0 = a fresh walk, n = n-th cached one")  \
-    X(4, DIRTY, "the walker sets A and D now (0) or at a later step")                                      \
-    X(5, DRAIN, "drain the oldest store-buffer entry: 0 = at once")                                        \
+    X(0, STEP, "which agent steps next: 0 = the undisturbed order, n = the n-th of sim_agents()")          \
+    X(1, INTERRUPT, "a CPU looks for interrupts while one is pending: 0 = sees it, 1 = not yet")           \
+    X(2, TIMER, "a CPU looks for interrupts while its timer is armed: 1 = the clock jumps there now")      \
+    X(3, TRANSLATION, "which of the translations the CPU may use: 0 = a fresh walk, n = n-th stale one")   \
+    X(4, DIRTY, "the walker sets A and D now (0) or after others may have stepped")                        \
+    X(5, DRAIN, "an atomic store: 0 = reaches memory at once, 1 = waits in the buffer for its flusher")    \
     X(6, FAULT, "an operation that can fail: 0 = it does not")                                             \
     X(7, SKEW, "clock difference between CPUs, in ticks")                                                  \
     X(8, SPURIOUS, "a spurious event happens: 0 = no")                                                     \

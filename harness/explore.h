@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Exploration of one world: what strategies, replay, minimiser and command line share. A strategy decides which runs are made; explore_run makes
+ * one, from the pristine snapshot, under an answerer. Everything a run needs is in its list of answers. */
+#pragma once
+#include "choice.h"
+#include "event.h"
+#include "world.h"
+
+struct explore_bound {
+    u32 preemptions, delays, faults;   /* at most so many: switches away from a CPU that could go on; late or stale events (every
+                                          answer other than 0 to INTERRUPT, TIMER, TRANSLATION, DIRTY, DRAIN, SPURIOUS, and each flush
+                                          taken out of order); faults. INPUT answers are free */
+};
+
+struct explore_options {
+    const char *strategy;       /* see strategies[] */
+    struct explore_bound bound;
+    u64 runs;                   /* budget in runs; 0: the strategy's default */
+    u64 first;                  /* random, pct: index of the first run (a job is an interval) */
+    u64 seed;
+    u32 depth;                  /* pct */
+    bool sc;                    /* no store buffers: every DRAIN is 0 */
+    const u32 *prefix;          /* bounded, dpor: explore only runs that begin with these answers */
+    u32 prefix_count;
+    void (*progress)(const struct explore_stats *stats);   /* now and then; NULL: none */
+};
+
+struct explore_answer {
+    u8 kind;                    /* enum choice_kind */
+    u8 agent;                   /* STEP: whom the answer names; else the CPU that asked */
+    u16 bound;
+    u32 answer;
+    u32 step;                   /* step before which it was asked */
+};
+
+struct explore_outcome {
+    enum sim_end end;           /* SIM_SHUTDOWN: the run ended well; SIM_FINDING, SIM_PANIC, SIM_DEADLOCK, SIM_BUDGET */
+    char message[512];
+    u64 hash;                   /* of the events, in order */
+    u64 trace_hash;             /* of the events' partial order: equal for runs that differ in the order of independent steps only */
+    u32 steps;
+    u32 awaits;                 /* turns of waiting loops that failed: 0 in a complete execution */
+    const struct explore_answer *answer;   /* valid until the next run */
+    u32 answers;
+};
+
+struct explore_stats {
+    u64 runs, complete, blocked;    /* blocked: cut because an equivalent run was or will be made */
+    u64 steps, distinct;            /* distinct trace hashes */
+    u32 points_min, points_max;
+    double coverage;                /* 0 .. 1, an estimate; negative: unknown */
+};
+
+enum explore_status { EXPLORE_CLEAN = 0, EXPLORE_BUG = 1, EXPLORE_STALE = 2, EXPLORE_BUDGET = 3 };   /* exit status of the command, too */
+
+struct explore {
+    const struct world_test *test;
+    struct explore_options options;
+    struct explore_stats stats;
+    struct explore_outcome outcome;   /* of the last run */
+    struct sim *sim;
+    struct explore_recorder *recorder;
+};
+
+must_check bool explore_open(struct explore *x, const struct world_test *t, const struct explore_options *o);   /* false: a message was printed */
+void explore_close(struct explore *x);
+/* One run from the snapshot. True: it ended well. */
+bool explore_run(struct explore *x, struct chooser *c);
+
+/* A strategy makes runs until one fails (EXPLORE_BUG; outcome is of that run), all are done (CLEAN) or the budget is spent. */
+struct strategy {
+    const char *name, *about;
+    enum explore_status (*explore)(struct explore *x);
+};
+extern const struct strategy strategy_straight, strategy_random, strategy_pct, strategy_bounded, strategy_dpor;

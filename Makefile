@@ -19,10 +19,12 @@ KERNEL_C   := $(wildcard kernel/core/*.c kernel/x86/*.c)
 BARE_SRC   := $(wildcard kernel/bare/*.c kernel/bare/*.S)
 SIM_SRC    := $(wildcard sim/*.c sim/*.S)
 CHOOSE_C   := harness/choose.c
-HARNESS_C  := $(filter-out $(CHOOSE_C),$(wildcard harness/*.c)) $(wildcard sim/unicorn/*.c)
+EXPLORER_C := harness/hashes.c harness/order.c $(wildcard harness/explore*.c harness/strategy_*.c)
+HARNESS_C  := $(filter-out $(CHOOSE_C) $(EXPLORER_C),$(wildcard harness/*.c)) $(wildcard sim/unicorn/*.c)
 TEST_C     := $(wildcard tests/*.c tests/*/*.c tests/*/*/*.c)
 FUZZ_C     := $(filter tests/fuzz/%,$(TEST_C))
-UNIT_C     := $(filter-out $(FUZZ_C),$(TEST_C))
+EXPLORE_C  := $(filter tests/explore/%,$(TEST_C))
+UNIT_C     := $(filter-out $(FUZZ_C) $(EXPLORE_C),$(TEST_C))
 HOSTED_USER_C := $(wildcard scenarios/vmm/decode.c scenarios/vmm/walk.c scenarios/vmm/uart.c scenarios/root/loader.c)
 PROGRAMS   := $(basename $(notdir $(wildcard scenarios/*.c)))
 GUESTS     := $(basename $(notdir $(wildcard scenarios/guests/*.S)))
@@ -137,6 +139,15 @@ build/orrery-unicorn: $(HARNESS_C:%.c=build/plain/%.o) build/plain/kernel.o buil
 build/orrery-unicorn-%: $(HARNESS_C:%.c=build/plain/%.o) build/%/kernel.o build/plain/libsim.a
 	$(call say,LINK,$@)
 	$(Q)$(CC_plain) -no-pie -o $@ $(filter %.o,$^) build/plain/libsim.a /usr/lib/x86_64-linux-gnu/libunicorn.a $(WRAP) -lm -lpthread
+
+# ---- The explorer: kernel and worlds instrumented, machine and strategies not ----
+build/explore/%.o: %.c
+	$(call say,CC explore,$<)
+	@mkdir -p $(@D)
+	$(Q)clang $(HOSTED) $(F_tsan) $(K_tsan) $(I_tests) -c -o $@ $<
+build/explore/orrery-explore: $(EXPLORE_C:%.c=build/explore/%.o) $(EXPLORER_C:%.c=build/tsan/%.o) build/tsan/libkernel.a build/tsan/libsim.a
+	$(call say,LINK,$@)
+	$(Q)clang -no-pie -o $@ $(filter %.o,$^) -Wl,--start-group build/tsan/libkernel.a build/tsan/libsim.a -Wl,--end-group
 
 # ---- Bare metal ----
 BAREFLAGS := -O2 -g -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only

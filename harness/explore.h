@@ -4,12 +4,19 @@
 #pragma once
 #include "choice.h"
 #include "event.h"
-#include "world.h"
+#include "world_run.h"
 
 struct explore_bound {
     u32 preemptions, delays, faults;   /* at most so many: switches away from a CPU that could go on; late or stale events (every
                                           answer other than 0 to INTERRUPT, TIMER, TRANSLATION, DIRTY, DRAIN, SPURIOUS, and each flush
                                           taken out of order); faults. INPUT answers are free */
+};
+
+struct explore_stats {
+    u64 runs, complete, blocked;    /* blocked: cut because an equivalent run was or will be made */
+    u64 steps, distinct;            /* distinct trace hashes */
+    u32 points_min, points_max;
+    double coverage;                /* 0 .. 1, an estimate; negative: unknown */
 };
 
 struct explore_options {
@@ -36,19 +43,11 @@ struct explore_answer {
 struct explore_outcome {
     enum sim_end end;           /* SIM_SHUTDOWN: the run ended well; SIM_FINDING, SIM_PANIC, SIM_DEADLOCK, SIM_BUDGET */
     char message[512];
-    u64 hash;                   /* of the events, in order */
-    u64 trace_hash;             /* of the events' partial order: equal for runs that differ in the order of independent steps only */
+    u64 hash;                   /* of a failed run's events, in order */
     u32 steps;
     u32 awaits;                 /* turns of waiting loops that failed: 0 in a complete execution */
     const struct explore_answer *answer;   /* valid until the next run */
     u32 answers;
-};
-
-struct explore_stats {
-    u64 runs, complete, blocked;    /* blocked: cut because an equivalent run was or will be made */
-    u64 steps, distinct;            /* distinct trace hashes */
-    u32 points_min, points_max;
-    double coverage;                /* 0 .. 1, an estimate; negative: unknown */
 };
 
 enum explore_status { EXPLORE_CLEAN = 0, EXPLORE_BUG = 1, EXPLORE_STALE = 2, EXPLORE_BUDGET = 3 };   /* exit status of the command, too */
@@ -58,14 +57,27 @@ struct explore {
     struct explore_options options;
     struct explore_stats stats;
     struct explore_outcome outcome;   /* of the last run */
-    struct sim *sim;
-    struct explore_recorder *recorder;
+    struct world *world;
+    struct explore_answer *answer;
+    u32 room;
+    struct chooser *strategist;       /* who answers; explore_run stands between it and the machine */
+    struct chooser recorder;
+    u32 straight_steps;               /* of the straight run, for PCT */
+    bool nondeterministic;            /* the same answers led to another question */
+    struct explore_bound reached;     /* bounded: the level of the last run */
+    struct hashes *seen;              /* partial orders (order.h) met */
 };
 
 must_check bool explore_open(struct explore *x, const struct world_test *t, const struct explore_options *o);   /* false: a message was printed */
 void explore_close(struct explore *x);
-/* One run from the snapshot. True: it ended well. */
+/* One run from the snapshot. True: it ended well, or was cut. await_last: see world_run.h. */
 bool explore_run(struct explore *x, struct chooser *c);
+bool explore_run_await_last(struct explore *x, struct chooser *c);
+u64 explore_hash(const struct explore *x);                        /* of the last run's events */
+enum explore_status explore_verdict(struct explore *x, bool all);   /* after the last run: BUG, or CLEAN if all runs were made, else BUDGET */
+/* What an answer costs. */
+struct explore_bound explore_cost(const struct sim *s, u32 answer, enum choice_kind kind);
+u64 explore_random(u64 *state);   /* splitmix64 */
 
 /* A strategy makes runs until one fails (EXPLORE_BUG; outcome is of that run), all are done (CLEAN) or the budget is spent. */
 struct strategy {

@@ -1,139 +1,165 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* atomic.h in the process. One CPU runs at a time, so plain accesses are atomic; what makes them interesting is the schedule point before each.
- * Loads and stores go through the store buffer; a locked operation drains it. */
+ * Loads and stores go through the store buffer; a locked operation drains it first. A locked operation that changes nothing is a read. */
 #include <string.h>
 #include "atomic.h"
 #include "machine_model.h"
 #include "memory.h"
+#include "snapshot.h"
 #include "store_buffer.h"
 
-static struct sim_cpu *atomic_point(const void *address, u32 bytes)
+#define SITE __builtin_return_address(0)
+
+static struct sim_cpu *atomic_point(const void *address, u32 bytes, enum sim_op op, const void *site)
 {
     struct sim_cpu *cpu = sim_this();
-    sim_step(cpu);
+    sim_point(cpu, op, sim_object(cpu->sim, address), bytes, site);
     memory_check(cpu->sim, address, bytes, "atomic access");
-    cpu->turn_looked = true;
     return cpu;
 }
 
-/* A locked read-modify-write: what stood there; writes only if it differs. */
-static void atomic_put(struct sim_cpu *cpu, atomic_u64 *a, u64 v)
+static struct sim_cpu *atomic_locked(const void *address, u32 bytes, enum sim_op op, const void *site)
 {
-    if (a->v == v)
-        return;
-    a->v = v;
-    sim_wrote(cpu->sim);
-}
-
-static struct sim_cpu *atomic_locked(const void *address, u32 bytes)
-{
-    struct sim_cpu *cpu = atomic_point(address, bytes);
+    struct sim_cpu *cpu = atomic_point(address, bytes, op, site);
     store_drain(cpu);
     return cpu;
 }
 
+/* What a locked operation does to the word. `adds`: it commutes with others of its kind, as nobody looks at the result. */
+static void atomic_put(struct sim_cpu *cpu, atomic_u64 *a, u64 v, bool adds)
+{
+    const u64 old = a->v;
+    const u64 object = cpu->pending.object;
+    if (old == v && !adds) {
+        sim_did(cpu, OP_RMW_SAME, EFFECT_READ, object, old, old);
+        return;
+    }
+    if (old != v) {
+        undo_write(cpu->sim, a, 8);
+        a->v = v;
+        sim_wrote(cpu->sim, object);
+    }
+    sim_did(cpu, adds ? OP_ADD : OP_RMW, adds ? EFFECT_ADD : EFFECT_WRITE, object, old, v);
+}
+
+static u64 load(const void *a, u32 bytes, const void *site)
+{
+    struct sim_cpu *cpu = atomic_point(a, bytes, OP_LOAD, site);
+    bool own;
+    const u64 value = store_read(cpu, a, bytes, &own);
+    sim_did(cpu, OP_LOAD, own ? EFFECT_NONE : EFFECT_READ, cpu->pending.object, value, value);
+    return value;
+}
+
 u64 atomic_load(const atomic_u64 *a)
 {
-    return store_read(atomic_point(a, 8), a, 8);
+    return load(a, 8, SITE);
 }
 
 u64 atomic_load_relaxed(const atomic_u64 *a)
 {
-    return store_read(atomic_point(a, 8), a, 8);
+    return load(a, 8, SITE);
 }
 
 void atomic_store(atomic_u64 *a, u64 v)
 {
-    store_write(atomic_point(a, 8), a, v, 8);
+    store_write(atomic_point(a, 8, OP_STORE, SITE), a, v, 8);
 }
 
 void atomic_store_relaxed(atomic_u64 *a, u64 v)
 {
-    store_write(atomic_point(a, 8), a, v, 8);
+    store_write(atomic_point(a, 8, OP_STORE, SITE), a, v, 8);
 }
 
 u64 atomic_xchg(atomic_u64 *a, u64 v)
 {
-    struct sim_cpu *cpu = atomic_locked(a, 8);
+    struct sim_cpu *cpu = atomic_locked(a, 8, OP_RMW, SITE);
     const u64 old = a->v;
-    atomic_put(cpu, a, v);
+    atomic_put(cpu, a, v, false);
     return old;
 }
 
 bool atomic_cas(atomic_u64 *a, u64 *expected, u64 desired)
 {
-    struct sim_cpu *cpu = atomic_locked(a, 8);
+    struct sim_cpu *cpu = atomic_locked(a, 8, OP_RMW, SITE);
     const u64 old = a->v;
     const bool same = old == *expected;
-    if (same)
-        atomic_put(cpu, a, desired);
+    atomic_put(cpu, a, same ? desired : old, false);
     *expected = old;
     return same;
 }
 
 u64 atomic_fetch_add(atomic_u64 *a, u64 v)
 {
-    struct sim_cpu *cpu = atomic_locked(a, 8);
+    struct sim_cpu *cpu = atomic_locked(a, 8, OP_RMW, SITE);
     const u64 old = a->v;
-    atomic_put(cpu, a, old + v);
+    atomic_put(cpu, a, old + v, false);
     return old;
 }
 
 u64 atomic_fetch_or(atomic_u64 *a, u64 v)
 {
-    struct sim_cpu *cpu = atomic_locked(a, 8);
+    struct sim_cpu *cpu = atomic_locked(a, 8, OP_RMW, SITE);
     const u64 old = a->v;
-    atomic_put(cpu, a, old | v);
+    atomic_put(cpu, a, old | v, false);
     return old;
 }
 
 u64 atomic_fetch_and(atomic_u64 *a, u64 v)
 {
-    struct sim_cpu *cpu = atomic_locked(a, 8);
+    struct sim_cpu *cpu = atomic_locked(a, 8, OP_RMW, SITE);
     const u64 old = a->v;
-    atomic_put(cpu, a, old & v);
+    atomic_put(cpu, a, old & v, false);
     return old;
 }
 
 void atomic_add(atomic_u64 *a, u64 v)
 {
-    atomic_fetch_add(a, v);
+    struct sim_cpu *cpu = atomic_locked(a, 8, OP_ADD, SITE);
+    atomic_put(cpu, a, a->v + v, true);
 }
 
+/* Or and and commute with themselves, not with add: only adds are told apart. */
 void atomic_or(atomic_u64 *a, u64 v)
 {
-    atomic_fetch_or(a, v);
+    struct sim_cpu *cpu = atomic_locked(a, 8, OP_RMW, SITE);
+    atomic_put(cpu, a, a->v | v, false);
 }
 
 void atomic_and(atomic_u64 *a, u64 v)
 {
-    atomic_fetch_and(a, v);
+    struct sim_cpu *cpu = atomic_locked(a, 8, OP_RMW, SITE);
+    atomic_put(cpu, a, a->v & v, false);
 }
 
 u32 atomic_load32(const atomic_u32 *a)
 {
-    return (u32)store_read(atomic_point(a, 4), a, 4);
+    return (u32)load(a, 4, SITE);
 }
 
 void atomic_store32(atomic_u32 *a, u32 v)
 {
-    store_write(atomic_point(a, 4), a, v, 4);
+    store_write(atomic_point(a, 4, OP_STORE, SITE), a, v, 4);
 }
 
 u32 atomic_xchg32(atomic_u32 *a, u32 v)
 {
-    struct sim_cpu *cpu = atomic_locked(a, 4);
+    struct sim_cpu *cpu = atomic_locked(a, 4, OP_RMW, SITE);
     const u32 old = a->v;
-    if (old != v) {
+    const bool same = old == v;
+    if (!same) {
+        undo_write(cpu->sim, a, 4);
         a->v = v;
-        sim_wrote(cpu->sim);
+        sim_wrote(cpu->sim, cpu->pending.object);
     }
+    sim_did(cpu, same ? OP_RMW_SAME : OP_RMW, same ? EFFECT_READ : EFFECT_WRITE, cpu->pending.object, old, v);
     return old;
 }
 
 void atomic_fence(void)
 {
     struct sim_cpu *cpu = sim_this();
-    sim_step(cpu);
+    sim_point(cpu, OP_FENCE, OBJECT_CPU(cpu->id), 0, SITE);
     store_drain(cpu);
+    sim_did(cpu, OP_FENCE, EFFECT_NONE, OBJECT_CPU(cpu->id), 0, 0);
 }

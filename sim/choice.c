@@ -8,6 +8,8 @@ u32 choice(u32 bound, enum choice_kind kind)
     if (bound <= 1 || !s || !s->config.chooser)
         return 0;
     const u32 answer = s->config.chooser->choose(s->config.chooser, bound, kind);
+    if (answer == CHOICE_CUT)
+        sim_end(s, SIM_STOPPED, "%s", "");
     if (answer >= bound)
         sim_end(s, SIM_FINDING, "chooser answered %u of %u to kind %u", answer, bound, kind);
     return answer;

@@ -4,6 +4,7 @@
 #include "arch/x86.h"
 #include "irq.h"
 #include "memory.h"
+#include "snapshot.h"
 #include "start.h"
 #include "store_buffer.h"
 #include "timer.h"
@@ -72,6 +73,7 @@ static u64 cpu_user(struct sim_cpu *cpu, struct resume *r, u64 *info)
     r->rflags = (r->rflags & RFLAGS_USER) | RFLAGS_IF | RFLAGS_ONE;
     for (;;) {
         cpu_turn(cpu);
+        sim_look(cpu, cpu_user);
         if (sim_irq_pending(cpu))
             return cpu_interrupt(cpu);
         struct engine_event event = { .kind = EVENT_END };
@@ -92,19 +94,18 @@ static u64 cpu_user(struct sim_cpu *cpu, struct resume *r, u64 *info)
 
 static u64 cpu_idle(struct sim_cpu *cpu)
 {
-    while (!sim_irq_pending(cpu)) {
-        if (irq_held(cpu))
-            sim_yield(cpu);
-        else
-            sim_wait(cpu);
+    for (;;) {
+        sim_look(cpu, cpu_idle);
+        if (sim_irq_pending(cpu))
+            return cpu_interrupt(cpu);
+        irq_held(cpu) ? sim_yield(cpu) : sim_wait(cpu);
     }
-    return cpu_interrupt(cpu);
 }
 
 static u64 cpu_window(struct sim_cpu *cpu)
 {
     cpu->in_nmi = false;
-    sim_step(cpu);
+    sim_look(cpu, cpu_window);
     return sim_irq_pending(cpu) ? cpu_interrupt(cpu) : TRAP(TRAP_NONE, 0);
 }
 
@@ -150,20 +151,19 @@ static void cpu_check(struct sim_cpu *cpu, struct resume *r)
         sim_finding("CPU %u: kern_boot returned before mach_cpu_set", cpu->id);
 }
 
-static void cpu_main(void *arg)
+void start_run(struct sim_cpu *cpu, struct resume *r)
 {
-    struct sim_cpu *cpu = arg;
     struct sim *s = cpu->sim;
-    const bool boot = cpu == &s->cpu[0];
-    struct resume *r = s->upcall.boot(boot ? BOOT_MAGIC_MULTIBOOT2 : BOOT_MAGIC_AP, boot ? s->boot_info : 0);
     for (;;) {
-        store_drain(cpu);
+        cpu_check(cpu, r);
+        if (r->kind != RESUME_IDLE)
+            store_drain(cpu);   /* HLT waits for no store */
         if (s->shutdown) {
             sim_hash_event(s, HASH_SHUTDOWN, cpu->id, s->result.code, 0, 0);
             sim_end(s, SIM_SHUTDOWN, "%s", "");
         }
-        cpu_check(cpu, r);
         cpu->resume = r;
+        undo_write(s, r, sizeof(*r));
         sim_hash_event(s, HASH_RESUME, cpu->id, r->kind, r->kind == RESUME_USER ? r->rip : 0, 0);
         u64 info = 0;
         const u64 trap = cpu_run(cpu, r, &info);
@@ -173,6 +173,14 @@ static void cpu_main(void *arg)
         sim_hash_event(s, HASH_TRAP, cpu->id, TRAP_KIND(trap), TRAP_VECTOR(trap), info);
         r = s->upcall.trap(cpu->kern_cpu, trap, info);
     }
+}
+
+static void cpu_main(void *arg)
+{
+    struct sim_cpu *cpu = arg;
+    struct sim *s = cpu->sim;
+    const bool boot = cpu == &s->cpu[0];
+    start_run(cpu, s->upcall.boot(boot ? BOOT_MAGIC_MULTIBOOT2 : BOOT_MAGIC_AP, boot ? s->boot_info : 0));
 }
 
 void start_registers(struct sim_cpu *cpu)
@@ -207,11 +215,11 @@ void start_init(struct sim_cpu *cpu)
         cpu->sim->virt->cpu_reset(cpu);
 }
 
-static void start_fiber(struct sim_cpu *cpu)
+void start_fiber(struct sim_cpu *cpu, void (*entry)(void *cpu))
 {
     size_t bytes;
     void *stack = memory_stack(cpu->sim, cpu->id, &bytes);
-    fiber_init(&cpu->fiber, stack, bytes, cpu_main, cpu);
+    fiber_init(&cpu->fiber, stack, bytes, entry, cpu);
     cpu->state = CPU_KERNEL;
     cpu->sim->steppable |= bit(cpu->id);
 }
@@ -223,10 +231,10 @@ void start_up(struct sim_cpu *cpu, u32 vector)
     if (vector != START_VECTOR)
         sim_finding("start-up IPI with vector 0x%x: the start-up code is at 0x%x", vector, START_VECTOR);
     cpu->tsc_skew = choice(8, CHOICE_SKEW);
-    start_fiber(cpu);
+    start_fiber(cpu, cpu_main);
 }
 
 void start_boot(struct sim_cpu *cpu)
 {
-    start_fiber(cpu);
+    start_fiber(cpu, cpu_main);
 }

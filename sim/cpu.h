@@ -3,6 +3,7 @@
  * Only the CPU's own fiber changes it, except: apic.irr, nmi, start (other CPUs' IPIs and timers) and the masks in struct sim. */
 #pragma once
 #include "engine.h"
+#include "event.h"
 #include "fiber.h"
 #include "translations.h"
 
@@ -29,15 +30,16 @@ struct sim_apic {
     u64 deadline;              /* IA32_TSC_DEADLINE as written; 0: not armed */
     u64 expires;               /* clock at which the timer fires; 0: not armed */
     bool counted;              /* the one-shot count has expired */
-    u64 held_until;            /* clock before which a pending interrupt is not seen (CHOICE_INTERRUPT) */
 };
 
 #define STORE_BUFFER_MAX 8u
 struct store_entry {
     void *address;
-    u64 value;
+    u64 value, site;
     u32 bytes;
 };
+
+#define TURN_WORDS 16u         /* words a turn of a spin loop may look at; more: any write wakes it */
 
 struct sim_cpu {
     struct sim *sim;
@@ -63,19 +65,27 @@ struct sim_cpu {
 
     /* Spinning: see sched.c. */
     u64 turn_writes;           /* sim->writes at the last mach_relax */
-    bool turn_looked;          /* the turn read memory that others write */
+    struct { u64 object, value; u32 bytes; } turn_word[TURN_WORDS];   /* what the turn has read since it last changed anything */
+    u32 turn_words;            /* TURN_WORDS + 1: too many */
+    bool turn_wrote;           /* the turn changed something: the next one will be another */
     bool turn_outside;         /* the turn looked at something that changes without a write: clock, device */
 
+    struct sim_pending pending, flushing;         /* what it, and what its flusher, does when it is chosen */
+    u64 ticks;                                    /* worlds: its own time */
     struct store_entry store[STORE_BUFFER_MAX];   /* oldest first */
     u32 store_count;
+    bool draining;                                /* cannot go on before the buffer is empty */
 
     void *virt;                /* private to the VMX or SVM model */
+    u64 virt_bytes;
     void *engine[2];           /* private to the user and guest engine */
 };
 
 /* What is on this CPU's clock. */
-u64 sim_tsc(const struct sim_cpu *cpu);
-/* Interrupts. pending: a vector above the processor priority waits and is not held back by choice. accept: IRR to ISR. */
+u64 sim_tsc(struct sim_cpu *cpu);
+/* Interrupts. look: the schedule point before a look. pending: a vector above the processor priority waits and has arrived (a choice). accept:
+ * IRR to ISR. */
+void sim_look(struct sim_cpu *cpu, const void *site);
 bool sim_irq_pending(struct sim_cpu *cpu);
 u32 sim_irq_accept(struct sim_cpu *cpu);
 /* Registers with their rules; false: #GP. */

@@ -60,7 +60,10 @@ void ipi_send(struct sim_cpu *cpu, u64 icr)
         sim_finding("IPI with a logical destination: not modelled");
     if (ICR_MODE(icr) == APIC_ICR_FIXED && !(cpu->apic.spurious & APIC_SVR_ENABLE))
         sim_finding("IPI sent while the APIC is disabled by software");
-    for (u32 i = 0; i < s->cpu_count; i++)
-        if (ipi_matches(cpu, &s->cpu[i], icr))
-            ipi_deliver(cpu, &s->cpu[i], icr);
+    for (u32 i = 0; i < s->cpu_count; i++) {
+        if (!ipi_matches(cpu, &s->cpu[i], icr))
+            continue;
+        sim_did(cpu, OP_IPI, EFFECT_WRITE, OBJECT_APIC(i), 0, icr);
+        ipi_deliver(cpu, &s->cpu[i], icr);
+    }
 }

@@ -3,8 +3,7 @@
 #include <string.h>
 #include "arch/apic.h"
 #include "irq.h"
-
-#define IRQ_HOLD_MAX 16u   /* steps by which the chooser may delay a request */
+#include "timer.h"
 
 static bool map_get(const u64 *map, u32 vector)
 {
@@ -65,12 +64,20 @@ static bool irq_waiting(const struct sim_cpu *cpu)
 
 bool sim_irq_pending(struct sim_cpu *cpu)
 {
-    return irq_waiting(cpu) && cpu->sim->clock >= cpu->apic.held_until;
+    sim_did(cpu, OP_LOOK, EFFECT_READ, OBJECT_APIC(cpu->id), 0, irq_waiting(cpu));
+    return irq_waiting(cpu) && (sim_alone(cpu) || choice(2, CHOICE_INTERRUPT) == 0);
 }
 
 bool irq_held(const struct sim_cpu *cpu)
 {
-    return irq_waiting(cpu) && cpu->sim->clock < cpu->apic.held_until;
+    return irq_waiting(cpu);
+}
+
+void sim_look(struct sim_cpu *cpu, const void *site)
+{
+    sim_point(cpu, OP_LOOK, OBJECT_APIC(cpu->id), 0, site);
+    if (cpu->sim->world && cpu->apic.expires)
+        timer_choose(cpu);
 }
 
 void irq_raise(struct sim_cpu *target, u32 vector)
@@ -82,8 +89,6 @@ void irq_raise(struct sim_cpu *target, u32 vector)
         sim_finding("interrupt vector %u: 0 to 15 are illegal (SDM 3A 10.5.2)", vector);
     if (map_get(a->irr, vector))
         return;
-    if (!map_top(a->irr))
-        a->held_until = target->sim->clock + choice(IRQ_HOLD_MAX, CHOICE_INTERRUPT);
     map_set(a->irr, vector);
     sim_wake(target);
 }
@@ -93,6 +98,7 @@ u32 sim_irq_accept(struct sim_cpu *cpu)
     if (choice(2, CHOICE_SPURIOUS))
         return cpu->apic.spurious & 0xff;   /* the request is delivered later; nothing is in service (SDM 3A 10.9) */
     const u32 vector = map_top(cpu->apic.irr);
+    sim_did(cpu, OP_ACCEPT, EFFECT_WRITE, OBJECT_APIC(cpu->id), 0, vector);
     map_clear(cpu->apic.irr, vector);
     map_set(cpu->apic.isr, vector);
     return vector;

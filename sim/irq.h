@@ -8,7 +8,7 @@ void irq_reset(struct sim_cpu *cpu);                          /* power-up or INI
 bool irq_xapic(const struct sim_cpu *cpu);                    /* enabled, registers in memory */
 bool irq_x2apic(const struct sim_cpu *cpu);                   /* enabled, registers are MSRs */
 void irq_raise(struct sim_cpu *target, u32 vector);           /* a fixed, edge-triggered request; lost if the APIC is disabled */
-bool irq_held(const struct sim_cpu *cpu);                     /* something waits, but the chooser has it seen later */
+bool irq_held(const struct sim_cpu *cpu);                     /* something waits, though sim_irq_pending may have said no */
 void irq_eoi(struct sim_cpu *cpu);
 u32 irq_priority(const struct sim_cpu *cpu);                  /* PPR */
 u32 apic_read(struct sim_cpu *cpu, u32 offset);               /* offset as in arch/apic.h; a register that exists */

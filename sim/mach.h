@@ -4,10 +4,13 @@
 #include "machine_model.h"
 #include "store_buffer.h"
 
-static inline struct sim_cpu *mach_point(void)
+#define mach_point() mach_point_as(OP_MACHINE, OBJECT_NONE, __builtin_return_address(0))
+
+/* One that other agents can notice: with the object they share. */
+static inline struct sim_cpu *mach_point_as(enum sim_op op, u64 object, const void *site)
 {
     struct sim_cpu *cpu = sim_this();
-    sim_step(cpu);
+    sim_point(cpu, op, object, 0, site);
     return cpu;
 }
 

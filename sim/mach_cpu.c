@@ -5,9 +5,11 @@
 #include "translations.h"
 #include "virt_model.h"
 
-u64 sim_tsc(const struct sim_cpu *cpu)
+u64 sim_tsc(struct sim_cpu *cpu)
 {
-    return cpu->sim->clock + cpu->tsc_skew;
+    if (cpu->sim->world)
+        cpu->ticks++;   /* time there passes by looking at it, on this CPU alone: see world.c */
+    return cpu->sim->clock + cpu->tsc_skew + cpu->ticks;
 }
 
 struct mach_cpuid mach_cpuid(u32 leaf, u32 subleaf)
@@ -170,7 +172,10 @@ struct mach_clock mach_clock(void)
 
 bool mach_preempt_pending(void)
 {
-    return sim_irq_pending(mach_point_outside());
+    struct sim_cpu *cpu = sim_this();
+    sim_look(cpu, __builtin_return_address(0));
+    cpu->turn_outside = true;
+    return sim_irq_pending(cpu);
 }
 
 u64 mach_boot_root(void)

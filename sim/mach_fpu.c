@@ -7,6 +7,7 @@
 #include "arch/x86.h"
 #include "mach.h"
 #include "memory.h"
+#include "snapshot.h"
 
 #define MXCSR_MASK 0xffffu
 #define FX_BYTES   512u
@@ -52,7 +53,7 @@ void mach_fpu_save(void *image, u64 mask)
         present = (present & ~(mask & cpu->xcr0)) | components;
         memcpy(to + 512, &present, 8);
     }
-    sim_wrote(cpu->sim);
+    sim_wrote(cpu->sim, OBJECT_NONE);
 }
 
 static void fpu_init(u8 *fpu, u64 components)

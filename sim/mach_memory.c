@@ -4,6 +4,7 @@
 #include "firmware.h"
 #include "mach.h"
 #include "memory.h"
+#include "snapshot.h"
 #include "store_buffer.h"
 
 void mach_kern_set(void *kern)
@@ -58,6 +59,7 @@ bool mach_reserved(u32 index, u64 *start, u64 *end)
     return true;
 }
 
+/* Both are of memory that nobody else may look at meanwhile, or that is published afterwards: the race detector judges that, no schedule point. */
 void mach_copy(void *to, const void *from, size_t bytes)
 {
     struct sim_cpu *cpu = mach_point();
@@ -69,8 +71,9 @@ void mach_copy(void *to, const void *from, size_t bytes)
     const u64 distance = (u64)to - (u64)from;
     if (distance < bytes || -distance < bytes)
         sim_finding("mach_copy of ranges that overlap");
+    undo_write(cpu->sim, to, bytes);
     memcpy(to, from, bytes);
-    sim_wrote(cpu->sim);
+    sim_wrote(cpu->sim, OBJECT_NONE);
 }
 
 void mach_zero(void *to, size_t bytes)
@@ -80,8 +83,9 @@ void mach_zero(void *to, size_t bytes)
         return;
     store_drain(cpu);
     memory_check(cpu->sim, to, bytes, "mach_zero of");
+    undo_write(cpu->sim, to, bytes);
     memset(to, 0, bytes);
-    sim_wrote(cpu->sim);
+    sim_wrote(cpu->sim, OBJECT_NONE);
 }
 
 bool mach_fault(enum mach_fault kind)

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdio.h>
 #include "cpu.h"
+#include "event.h"
 #include "sim.h"
 #include "sim_mem.h"
 #include "upcall.h"
@@ -43,7 +44,10 @@ struct sim {
     struct sim_cpu *current;
     struct fiber main;               /* whoever called sim_run */
     u64 steppable;                   /* CPUs that can step */
-    u64 spinning;                    /* CPUs asleep in mach_relax until somebody writes */
+    u64 spinning;                    /* CPUs asleep in mach_relax until what they read changes */
+    u64 awake;                       /* of those, whose words have changed, but who are to wait for all others (await_last) */
+    u64 buffered;                    /* CPUs whose store buffer holds something: their flushers can step */
+    struct sim_agents agents;        /* of the STEP question being asked */
 
     /* Time. */
     u64 clock, timer_next;           /* timer_next: earliest expiry, ~0: none armed */
@@ -57,6 +61,15 @@ struct sim {
     bool shutdown;                   /* mach_shutdown: ends at the next resume */
     bool stuck;                      /* nobody can step, and somebody spins */
     char message[256];
+
+    /* Worlds: what is explored (world.c). */
+    struct world *world;             /* NULL: an ordinary machine */
+    struct snapshot *snapshot;       /* NULL: no mark */
+    struct sim_event *events;        /* EVENTS_MAX of them */
+    u32 event_count, step;
+    u32 awaits;                      /* CPUs that fell asleep in mach_relax */
+    bool await_last;                 /* a spinner whose words changed goes on only when nobody else can */
+    bool race;                       /* plain accesses are judged */
 
     /* Unit tests. */
     bool unit;
@@ -74,13 +87,22 @@ struct sim {
 extern _Thread_local struct sim *sim_here;
 
 /* ---- Steps: sched.c ---- */
-void sim_step(struct sim_cpu *cpu);                    /* a schedule point of the CPU that is stepping */
+void sim_step(struct sim_cpu *cpu);                    /* a schedule point of the CPU that is stepping; cpu->pending says what it is about to do */
 void sim_yield(struct sim_cpu *cpu);                   /* the same, but by default the others go first */
 void sim_wait(struct sim_cpu *cpu);                    /* this CPU can do nothing: returns when its bit in steppable was set and it was chosen */
-void sim_wrote(struct sim *s);                         /* memory changed: wakes spinning CPUs */
+void sim_drain(struct sim_cpu *cpu);                   /* returns when the CPU's store buffer is empty */
+void sim_wrote(struct sim *s, u64 object);             /* this object changed: wakes CPUs that spin on it; OBJECT_NONE: on anything */
 void sim_time(struct sim_cpu *cpu, u64 ticks);         /* the CPU spent time: an engine's slice */
 void sim_wake(struct sim_cpu *cpu);                    /* it can step again */
+bool sim_alone(const struct sim_cpu *cpu);             /* no other agent can step, or nobody chooses */
 void sim_pass(struct sim_cpu *cpu);                    /* the CPU waits for time alone: some passes, never beyond a timer */
+
+/* ---- What was done: events.c ---- */
+void sim_point(struct sim_cpu *cpu, enum sim_op op, u64 object, u32 bytes, const void *site);   /* a schedule point in worlds too */
+void sim_did(struct sim_cpu *cpu, enum sim_op op, enum sim_effect effect, u64 object, u64 before, u64 after);
+void sim_flushed(struct sim_cpu *cpu, const struct sim_pending *p, u64 before, u64 after);   /* its flusher did */
+const void *sim_object_memory(const struct sim *s, u64 object);   /* where a memory object is; NULL: it is none */
+u64 sim_object(const struct sim *s, const void *address);
 
 /* ---- Ends ---- */
 void sim_end(struct sim *s, enum sim_end end, const char *format, ...) __attribute__((noreturn, format(printf, 3, 4)));

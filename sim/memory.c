@@ -10,6 +10,7 @@
 #include "memory.h"
 #include "sanitizer.h"
 #include "store_buffer.h"
+#include "snapshot.h"
 
 #define GUARD_BYTES (64 * PAGE_SIZE)
 #define STACK_BYTES (64 * PAGE_SIZE)   /* an engine runs on it too; untouched pages cost nothing */
@@ -82,8 +83,9 @@ bool sim_phys_write(struct sim *s, u64 phys, const void *from, u64 bytes)
     void *to = sim_phys(s, phys, bytes);
     if (!to)
         return false;
+    undo_write(s, to, bytes);
     memcpy(to, from, bytes);
-    sim_wrote(s);
+    sim_wrote(s, OBJECT_NONE);
     return true;
 }
 
@@ -94,6 +96,8 @@ enum mem_state memory_state(const struct sim *s, u64 phys)
 
 void memory_table(struct sim *s, u64 phys)
 {
+    if (!memory_is_table(s, phys))
+        undo_write(s, s->tables + phys / PAGE_SIZE / 8, 1);
     s->tables[phys / PAGE_SIZE / 8] |= (u8)(1u << (phys / PAGE_SIZE % 8));
 }
 
@@ -104,6 +108,7 @@ bool memory_is_table(const struct sim *s, u64 phys)
 
 static void memory_tables_forget(struct sim *s, u64 phys, u64 bytes)
 {
+    undo_write(s, s->tables + phys / PAGE_SIZE / 8, (phys + bytes - 1) / PAGE_SIZE / 8 - phys / PAGE_SIZE / 8 + 1);
     for (u64 page = align_down(phys, PAGE_SIZE); page < phys + bytes; page += PAGE_SIZE)
         s->tables[page / PAGE_SIZE / 8] &= (u8)~(1u << (page / PAGE_SIZE % 8));
 }
@@ -130,16 +135,24 @@ void mach_mem_state(const void *start, size_t bytes, enum mem_state state)
         sim_finding("mach_mem_state outside RAM: 0x%lx bytes at 0x%lx", (u64)bytes, phys);
     if (!bytes)
         return;
+    sim_point(s->current, OP_STATE, sim_object(s, start), (u32)min(bytes, ~0u), __builtin_return_address(0));
     store_drain(s->current);   /* no store of ours may arrive in memory that is somebody else's by then */
     /* A line is live if any byte of it is; otherwise only whole lines change. */
     const u64 mask = (1ul << SHADOW_BITS) - 1;
     const u64 first = state == MEM_LIVE ? phys : align_up(phys, mask + 1);
     const u64 end = state == MEM_LIVE ? align_up(phys + bytes, mask + 1) : align_down(phys + bytes, mask + 1);
-    if (first < end)
-        memset(s->shadow + (first >> SHADOW_BITS), (int)state, (end - align_down(first, mask + 1)) >> SHADOW_BITS);
+    if (first < end) {
+        u8 *lines = s->shadow + (first >> SHADOW_BITS);
+        const u64 count = (end - align_down(first, mask + 1)) >> SHADOW_BITS;
+        undo_write(s, lines, count);
+        memset(lines, (int)state, count);
+    }
+    sim_did(s->current, OP_STATE, EFFECT_WRITE, s->current->pending.object, 0, state);
     if (state == MEM_FREE)
         translations_freed(s, phys, bytes);
     memory_tables_forget(s, phys, bytes);
+    if (s->snapshot)
+        return;   /* what the sanitizer knows could not be put back */
     if (state == MEM_FREE || state == MEM_REDZONE)
         sanitizer_forbid(start, bytes);
     else

@@ -1,32 +1,61 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Steps: which CPU goes on, and how time passes. Every atomic and every mach_* is a step of the CPU that makes it.
+/* Steps: which agent goes on, and how time passes. Every atomic and every mach_* is a step of the CPU that makes it; the flusher of a store buffer
+ * steps on its own. In worlds only operations that another agent can notice are schedule points.
  *
- * The chooser is asked only when more than one CPU can step. Its answer 0 means: go on (sim_step), or the next CPU in order (sim_yield,
- * sim_wait), so that a run of zeros is fair. A CPU that spins is put to sleep when a whole turn of its loop saw no write by anybody;
- * any write wakes it. When nobody can step, the clock jumps to the next timer; without one the machine is deadlocked.
- * Invariant: the CPU whose fiber runs is sim->current. */
+ * The chooser is asked when more than one agent can step. Its answer 0 means: go on (sim_step), the next CPU in order (sim_yield, sim_wait), or
+ * the own flusher (sim_drain), so that a run of zeros is fair. A CPU whose whole turn of a loop changed nothing, and nothing of what it read
+ * has changed, sleeps until one of these words does. When nobody can step, the clock jumps to the next timer; without one the machine is
+ * deadlocked, or a world is at its end. Invariant: the CPU whose fiber runs is sim->current. */
 #include "machine_model.h"
-#include "memory.h"
 #include "store_buffer.h"
 #include "timer.h"
 #include "upcall.h"
+#include "world_model.h"
 
 #define RELAX_TICKS 1000u   /* a turn that only waits for time to pass may skip this much of it */
 #define UNIT_RELAXES 1000000u
 
 _Thread_local struct sim *sim_here;
 
-/* The n-th CPU of `set` after `from` in cyclic order, from 0. */
-static u32 sched_nth(u64 set, u32 from, u32 n)
+enum order {
+    ORDER_GO,      /* this CPU first */
+    ORDER_YIELD,   /* the others first */
+    ORDER_DRAIN,   /* its flusher first; it waits for it */
+    ORDER_WAIT,    /* the others; it cannot go on */
+};
+
+static void agents_add(struct sim_agents *a, u64 set, u32 base)
+{
+    for (; set; set &= set - 1)
+        a->list[a->count++] = (u8)(base + (u32)__builtin_ctzl(set));
+}
+
+/* CPUs in cyclic order after `from`. */
+static void agents_cyclic(struct sim_agents *a, u64 set, u32 from)
 {
     const u64 above = from == 63 ? 0 : set & ~0ul << (from + 1);
-    for (u64 left = above; left; left &= left - 1)
-        if (n-- == 0)
-            return (u32)__builtin_ctzl(left);
-    for (u64 left = set & ~above; left; left &= left - 1)
-        if (n-- == 0)
-            return (u32)__builtin_ctzl(left);
-    return from;
+    agents_add(a, above, 0);
+    agents_add(a, set & ~above, 0);
+}
+
+static void agents_list(struct sim *s, const struct sim_cpu *cpu, enum order order)
+{
+    struct sim_agents *a = &s->agents;
+    const u64 me = bit(cpu->id), others = s->steppable & ~me;
+    u64 flushers = s->buffered;
+    a->count = 0;
+    a->current = (u8)cpu->id;
+    a->free = order != ORDER_GO && order != ORDER_DRAIN;
+    if (order == ORDER_DRAIN) {
+        a->list[a->count++] = (u8)(SIM_FLUSHER + cpu->id);
+        flushers &= ~me;
+    }
+    if (order == ORDER_GO)
+        a->list[a->count++] = (u8)cpu->id;
+    agents_cyclic(a, others, cpu->id);
+    if (order == ORDER_YIELD || (order == ORDER_WAIT && s->steppable & me))
+        a->list[a->count++] = (u8)cpu->id;
+    agents_add(a, flushers, SIM_FLUSHER);
 }
 
 static void sched_switch(struct sim_cpu *from, u32 to)
@@ -49,7 +78,7 @@ static void sched_count(struct sim_cpu *cpu)
 {
     struct sim *s = cpu->sim;
     s->result.steps++;
-    if (++s->clock >= s->timer_next)
+    if (!s->world && ++s->clock >= s->timer_next)
         timer_fire(s);
     if (s->result.steps >= s->steps_end && !s->unit)
         sched_pause(cpu);
@@ -80,19 +109,69 @@ static void sched_nmi(struct sim_cpu *cpu)
     cpu->in_nmi = false;
 }
 
+/* Nobody can step: spinners that were to come last, else time passes, else it is over. */
+static void sched_stuck(struct sim *s)
+{
+    if (s->awake) {
+        s->steppable |= s->awake;
+        s->spinning &= ~s->awake;
+        s->awake = 0;
+        return;
+    }
+    if (s->world)
+        world_quiet(s);   /* comes back if a timer is to be waited for */
+    if (s->timer_next == ~0ul)
+        sim_end(s, SIM_DEADLOCK, s->spinning ? "CPUs spin on what nobody can change; no timer is armed"
+                                             : "every CPU is halted, nothing is pending, no timer is armed");
+    s->clock = max(s->clock, s->timer_next);
+    timer_fire(s);
+    sched_count(s->current);
+}
+
+/* Who goes on? Returns when it is this CPU. */
+static void sched_decide(struct sim_cpu *cpu, enum order order)
+{
+    struct sim *s = cpu->sim;
+    for (;;) {
+        if (s->world)
+            world_step(s);
+        agents_list(s, cpu, order == ORDER_DRAIN && !cpu->store_count ? ORDER_GO : order);
+        if (!s->agents.count) {
+            sched_stuck(s);
+            continue;
+        }
+        const u32 agent = s->agents.list[choice(s->agents.count, CHOICE_STEP)];
+        s->step++;
+        if (agent >= SIM_FLUSHER) {
+            store_flush(&s->cpu[agent - SIM_FLUSHER]);
+            continue;
+        }
+        sched_switch(cpu, agent);
+        return;   /* whoever switched back has chosen this CPU */
+    }
+}
+
+/* Does anybody else come into question? */
+bool sim_alone(const struct sim_cpu *cpu)
+{
+    const struct sim *s = cpu->sim;
+    return !((s->steppable & ~bit(cpu->id)) | s->buffered) || !s->config.chooser;
+}
+
 void sim_step(struct sim_cpu *cpu)
 {
     struct sim *s = cpu->sim;
-    if (s->unit) {
+    if (unlikely(s->unit)) {
         sched_unit(s);
         return;
     }
     sched_count(cpu);
-    const u64 others = s->steppable & ~bit(cpu->id);
-    if (others && s->config.chooser) {
-        const u32 answer = choice((u32)__builtin_popcountl(others) + 1, CHOICE_STEP);
-        if (answer)
-            sched_switch(cpu, sched_nth(others, cpu->id, answer - 1));
+    if (s->world) {
+        if (cpu->pending.op == OP_MACHINE)
+            return;
+        sched_decide(cpu, ORDER_GO);
+    } else if (!sim_alone(cpu)) {
+        sched_decide(cpu, ORDER_GO);
     }
     sched_nmi(cpu);
 }
@@ -105,20 +184,9 @@ void sim_yield(struct sim_cpu *cpu)
         return;
     }
     sched_count(cpu);
-    const u64 others = s->steppable & ~bit(cpu->id);
-    if (others)
-        sched_switch(cpu, sched_nth(others | bit(cpu->id), cpu->id, choice((u32)__builtin_popcountl(others) + 1, CHOICE_STEP)));
+    if ((s->steppable & ~bit(cpu->id)) | s->buffered)
+        sched_decide(cpu, ORDER_YIELD);
     sched_nmi(cpu);
-}
-
-/* Nobody can step: time passes. */
-static void sched_jump(struct sim *s)
-{
-    if (s->timer_next == ~0ul)
-        sim_end(s, SIM_DEADLOCK, s->stuck ? "CPUs spin on what nobody can change; no timer is armed"
-                                          : "every CPU is halted, nothing is pending, no timer is armed");
-    s->clock = max(s->clock, s->timer_next);
-    timer_fire(s);
 }
 
 void sim_wait(struct sim_cpu *cpu)
@@ -127,14 +195,22 @@ void sim_wait(struct sim_cpu *cpu)
     s->steppable &= ~bit(cpu->id);
     do {
         sched_count(cpu);
-        s->stuck = s->spinning != 0;
-        while (!s->steppable) {
-            sched_jump(s);
-            sched_count(cpu);
-        }
-        sched_switch(cpu, sched_nth(s->steppable, cpu->id, choice((u32)__builtin_popcountl(s->steppable), CHOICE_STEP)));
+        sched_decide(cpu, ORDER_WAIT);
     } while (!(s->steppable & bit(cpu->id)));
     sched_nmi(cpu);
+}
+
+void sim_drain(struct sim_cpu *cpu)
+{
+    struct sim *s = cpu->sim;
+    if (s->unit) {
+        while (cpu->store_count)
+            store_flush(cpu);
+        return;
+    }
+    cpu->draining = true;   /* flushing the last entry ends it: store_buffer.c */
+    s->steppable &= ~bit(cpu->id);
+    sched_decide(cpu, ORDER_DRAIN);
 }
 
 void sim_wake(struct sim_cpu *cpu)
@@ -143,14 +219,32 @@ void sim_wake(struct sim_cpu *cpu)
         return;
     cpu->sim->steppable |= bit(cpu->id);
     cpu->sim->spinning &= ~bit(cpu->id);
+    cpu->sim->awake &= ~bit(cpu->id);
 }
 
-void sim_wrote(struct sim *s)
+static bool turn_reads(const struct sim_cpu *cpu, u64 object)
+{
+    if (object == OBJECT_NONE || cpu->turn_words > TURN_WORDS)
+        return true;
+    for (u32 i = 0; i < cpu->turn_words; i++)
+        if (cpu->turn_word[i].object == object)
+            return true;
+    return false;
+}
+
+void sim_wrote(struct sim *s, u64 object)
 {
     s->writes++;
     s->relaxes = 0;
-    s->steppable |= s->spinning;
-    s->spinning = 0;
+    for (u64 left = s->spinning & ~s->awake; left; left &= left - 1) {
+        struct sim_cpu *cpu = &s->cpu[__builtin_ctzl(left)];
+        if (!turn_reads(cpu, object))
+            continue;
+        if (s->await_last)
+            s->awake |= bit(cpu->id);
+        else
+            sim_wake(cpu);
+    }
 }
 
 void sim_time(struct sim_cpu *cpu, u64 ticks)
@@ -169,15 +263,34 @@ void sim_pass(struct sim_cpu *cpu)
     sim_time(cpu, min((u64)RELAX_TICKS, s->timer_next > s->clock ? s->timer_next - s->clock : 0));
 }
 
+/* Is what this turn read still what the CPU would read? */
+static bool turn_same(struct sim_cpu *cpu)
+{
+    for (u32 i = 0; i < cpu->turn_words; i++) {
+        const void *word = sim_object_memory(cpu->sim, cpu->turn_word[i].object);
+        bool own;
+        if (word && store_read(cpu, word, cpu->turn_word[i].bytes, &own) != cpu->turn_word[i].value)
+            return false;
+    }
+    return true;
+}
+
 void mach_relax(void)
 {
     struct sim_cpu *cpu = sim_this();
     struct sim *s = cpu->sim;
-    store_drain(cpu);
-    const bool outside = cpu->turn_outside || !cpu->turn_looked;   /* a turn that looks at nothing is a delay */
-    const bool asleep = !outside && cpu->turn_writes == s->writes;
+    const bool outside = cpu->turn_outside || (!cpu->turn_words && !cpu->turn_wrote);   /* a turn that looks at nothing is a delay */
+    const bool same = cpu->turn_words > TURN_WORDS ? cpu->turn_writes == s->writes : turn_same(cpu);
+    const bool asleep = !outside && !cpu->turn_wrote && same;
+    if (!s->unit && asleep) {
+        sim_did(cpu, OP_RELAX, EFFECT_NONE, OBJECT_CPU(cpu->id), 0, 0);
+        s->awaits++;
+        s->spinning |= bit(cpu->id);
+        sim_wait(cpu);
+    }
     cpu->turn_writes = s->writes;
-    cpu->turn_outside = cpu->turn_looked = false;
+    cpu->turn_words = 0;
+    cpu->turn_outside = cpu->turn_wrote = false;
     if (s->unit) {
         sim_step(cpu);
         if (++s->relaxes > UNIT_RELAXES)
@@ -186,10 +299,6 @@ void mach_relax(void)
     }
     if (outside)
         sim_pass(cpu);
-    if (!asleep) {
+    if (!asleep)
         sim_yield(cpu);
-        return;
-    }
-    s->spinning |= bit(cpu->id);
-    sim_wait(cpu);
 }

@@ -7,6 +7,7 @@
 #include "arch/x86.h"
 #include "firmware.h"
 #include "memory.h"
+#include "snapshot.h"
 #include "start.h"
 #include "virt_model.h"
 
@@ -127,6 +128,7 @@ void sim_destroy(struct sim *s)
         if (s->virt && s->cpu[i].virt)
             s->virt->cpu_destroy(&s->cpu[i]);
     free(s->cpu);
+    snapshot_destroy(s);
     memory_destroy(s);
     if (sim_here == s)
         sim_here = NULL;

@@ -8,4 +8,6 @@
 void start_registers(struct sim_cpu *cpu);          /* as the machine's boot code leaves them: long mode, boot tables */
 void start_init(struct sim_cpu *cpu);
 void start_up(struct sim_cpu *cpu, u32 vector);     /* SIPI: ignored unless the CPU waits for one */
+void start_run(struct sim_cpu *cpu, struct resume *r) __attribute__((noreturn));   /* resume this, trap, resume what the kernel returns ... */
+void start_fiber(struct sim_cpu *cpu, void (*entry)(void *cpu));   /* the CPU begins there, on its empty stack */
 void start_boot(struct sim_cpu *cpu);               /* the boot CPU */

@@ -30,6 +30,7 @@ static bool cpu_create(struct sim_cpu *cpu)
     if (c)
         c->profile = &svm_full;
     cpu->virt = c;
+    cpu->virt_bytes = sizeof(*c);
     return c;
 }
 

@@ -3,16 +3,27 @@
  * accesses and cannot redirect them. Found: an access outside RAM and stack inside the machine's mapping, to memory that is not live, and a
  * plain store into a page table (walkers read those at any time: it must be atomic). Constants and a test's own memory are not judged. */
 #include "memory.h"
+#include "snapshot.h"
+#include "world_run.h"
+
+/* A fiber's own stack begins anew with each run. */
+static void tsan_undo(struct sim *s, const void *address, u64 bytes)
+{
+    if (s->snapshot && (u64)address - (u64)s->current->fiber.stack >= s->current->fiber.bytes)
+        snapshot_log(s, address, bytes);
+}
 
 static void tsan_access(const void *address, u64 bytes, bool write)
 {
     struct sim *s = sim_here;
     if (!s)
         return;
-    if (write)
+    if (write) {
         s->plain_writes++;
-    else
+        tsan_undo(s, address, bytes);
+    } else {
         s->plain_reads++;
+    }
     const u64 offset = (u64)address - (u64)s->map;
     if (offset >= s->map_bytes)
         return;
@@ -54,8 +65,16 @@ void __tsan_func_exit(void);
 void __tsan_read_range(void *a, u64 bytes);
 void __tsan_write_range(void *a, u64 bytes);
 
+static bool watched;   /* set before main: every instrumented file has a constructor that calls this */
+
 void __tsan_init(void)
 {
+    watched = true;
+}
+
+bool world_instrumented(void)
+{
+    return watched;
 }
 
 void __tsan_func_entry(void *caller)

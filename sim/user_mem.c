@@ -2,6 +2,7 @@
 /* User-mode memory accesses through the MMU, page by page. What is mapped but no RAM reads as ones and swallows writes. */
 #include <string.h>
 #include "machine_model.h"
+#include "snapshot.h"
 
 static bool user_access(struct sim_cpu *cpu, u64 address, u8 *buffer, u64 bytes, u32 access, struct sim_fault *fault)
 {
@@ -16,8 +17,9 @@ static bool user_access(struct sim_cpu *cpu, u64 address, u8 *buffer, u64 bytes,
         else if (ram && access != RIGHT_W)
             memcpy(buffer, ram, part);
         else if (ram) {
+            undo_write(cpu->sim, ram, part);
             memcpy(ram, buffer, part);
-            sim_wrote(cpu->sim);
+            sim_wrote(cpu->sim, OBJECT_NONE);
         }
         address += part;
         buffer += part;

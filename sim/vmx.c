@@ -20,6 +20,7 @@ static bool cpu_create(struct sim_cpu *cpu)
     }
     c->machine->profile = &vmx_haswell;
     cpu->virt = c;
+    cpu->virt_bytes = sizeof(*c);
     return true;
 }
 
@@ -130,6 +131,7 @@ static bool vmclear(struct sim_cpu *cpu, u64 phys)
         sim_finding("VMCLEAR of VMCS %lx on CPU %u while it is active on CPU %u (SDM 3C 25.11.1)", phys, cpu->id, v->active->id);
     if (v->active && v->sum != region_sum(cpu, phys))
         sim_finding("VMCS %lx was written by software while active on CPU %u (SDM 3C 25.11.1)", phys, cpu->id);
+    undo_write(cpu->sim, v, offsetof(struct vmcs, field));
     v->cleared = true;
     v->launched = false;
     v->active = NULL;
@@ -156,6 +158,7 @@ static bool vmptrld(struct sim_cpu *cpu, u64 phys)
     if (v->active && v->active != cpu)
         sim_finding("VMCS %lx loaded on CPU %u while active on CPU %u: VMCLEAR it there first (SDM 3C 25.11.1)", phys, cpu->id,
                     v->active->id);
+    undo_write(cpu->sim, v, offsetof(struct vmcs, field));
     if (!v->active)
         v->sum = region_sum(cpu, phys);
     v->active = cpu;

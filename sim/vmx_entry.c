@@ -158,6 +158,7 @@ static u64 enter_guest(struct sim_cpu *cpu, struct resume *resume)
     const u32 bad = count ? vmx_list_load(cpu, vmcs_get(v, VMCS_ENTRY_MSR_LOAD_ADDR), count, false, &c->last_check) : 0;
     if (bad)
         return entry_failed(cpu, VMX_REASON_FAIL_MSR, bad);
+    undo_write(cpu->sim, &v->launched, sizeof(v->launched));
     v->launched = true;
     struct vmx_exit exit = { 0 };
     vmx_run(cpu, v, &exit);

@@ -7,6 +7,7 @@
 #include "arch/vmx.h"
 #include "arch/x86.h"
 #include "memory.h"
+#include "snapshot.h"
 #include "virt_model.h"
 
 /* Where a VMCS keeps a field: width, type and the low six bits of the index. */
@@ -83,6 +84,7 @@ static inline u64 vmcs_get(const struct vmcs *v, u32 field)
 }
 static inline void vmcs_set(struct vmcs *v, u32 field, u64 value)
 {
+    undo_write(sim_here, &v->field[VMX_SLOT(field)], 8);
     v->field[VMX_SLOT(field)] = value;
 }
 

@@ -4,6 +4,7 @@
 #include "arch/x86.h"
 #include "memory.h"
 #include "walk.h"
+#include "snapshot.h"
 
 u64 walk_read(struct sim *s, struct walk *w, u64 table, u64 address, u32 level)
 {
@@ -14,6 +15,8 @@ u64 walk_read(struct sim *s, struct walk *w, u64 table, u64 address, u32 level)
     if (memory_state(s, slot) == MEM_FREE)
         sim_finding("page walk for 0x%lx reads a freed table at 0x%lx", address, table & PTE_PHYS_MASK);
     memory_table(s, slot);
+    if (s->world)
+        sim_did(s->current, OP_WALK, EFFECT_READ, OBJECT_RAM(slot), *word, *word);
     w->level = level;
     w->slot[w->count] = slot;
     w->word[w->count] = *word;
@@ -33,8 +36,10 @@ bool walk_mark(struct sim_cpu *cpu, const struct walk *w, u64 bits, u64 leaf_bit
         u64 *word = sim_phys(cpu->sim, w->slot[i], 8);
         if (*word != w->word[i])
             return false;
+        undo_write(cpu->sim, word, 8);
         *word = want;
-        sim_wrote(cpu->sim);
+        sim_wrote(cpu->sim, OBJECT_RAM(w->slot[i]));
+        sim_did(cpu, OP_WALK_MARK, EFFECT_WRITE, OBJECT_RAM(w->slot[i]), w->word[i], want);
     }
     return true;
 }

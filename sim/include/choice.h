@@ -25,8 +25,9 @@ enum choice_kind {
 
 /* An answerer: random, straight, replay, exploration... one file each. */
 struct chooser {
-    u32 (*choose)(struct chooser *self, u32 bound, enum choice_kind kind);   /* 0 .. bound - 1 */
+    u32 (*choose)(struct chooser *self, u32 bound, enum choice_kind kind);   /* 0 .. bound - 1, or CHOICE_CUT: end this run here */
 };
+#define CHOICE_CUT (~0u)
 
 /* Ask the current machine's answerer. bound >= 1; with bound 1 nobody is asked. */
 u32 choice(u32 bound, enum choice_kind kind);

@@ -2,15 +2,15 @@
 /* Does the allocator notice what is freed wrongly, find again what is freed rightly, and trust nothing that stood in the pool before? */
 #include <string.h>
 #include "mem.h"
-#include "kernel/world.h"
+#include "kernel/core_fixture.h"
 
-static struct mem *mem(struct world *w)
+static struct mem *mem(struct core *w)
 {
     return w->kern->mem;
 }
 
 struct bad_free {
-    struct world *w;
+    struct core *w;
     u8 *p;
     u64 bytes;
 };
@@ -25,11 +25,11 @@ static void bad_free(void *arg)
  * there can be used. */
 static bool panics(u64 bytes, bool neighbour, s64 offset, u64 freed, u32 times)
 {
-    struct world *w;
+    struct core *w;
     struct bad_free b;
     void *other;
     bool panic = false;
-    world_setup((void **)&w);
+    core_setup((void **)&w);
     assert_int_equal(mem_alloc(mem(w), &w->quota, bytes, (void **)&b.p), OK);
     if (neighbour)
         assert_int_equal(mem_alloc(mem(w), &w->quota, bytes, &other), OK);
@@ -53,14 +53,14 @@ static void wrong_frees(void **state)
     assert_true(panics(PAGE_SIZE, false, 0, 2 * PAGE_SIZE, 1));  /* another size */
     assert_true(panics(4 * PAGE_SIZE, false, 0, PAGE_SIZE, 1));
     assert_true(panics(4 * PAGE_SIZE, false, PAGE_SIZE, PAGE_SIZE, 1));
-    assert_true(panics(64, false, -(s64)WORLD_POOL_BYTES, 64, 1));
-    assert_true(panics(64, false, (s64)WORLD_POOL_BYTES, 64, 1));
+    assert_true(panics(64, false, -(s64)CORE_POOL_BYTES, 64, 1));
+    assert_true(panics(64, false, (s64)CORE_POOL_BYTES, 64, 1));
 }
 
 /* A page that was full gives its first free slot away before any new page is cut. */
 static void a_full_page_is_found_again(void **state)
 {
-    struct world *w = *state;
+    struct core *w = *state;
     enum { SLOTS = PAGE_SIZE / 64 };
     u8 *p[SLOTS], *again;
     for (u32 i = 0; i < SLOTS; i++)
@@ -93,7 +93,7 @@ static void beyond_the_largest(void **state)
 /* Whatever stood there: the allocator's tables begin empty, all the rest is free and told to be. */
 static void a_dirty_pool(void **state)
 {
-    struct world *w = *state;
+    struct core *w = *state;
     enum { START = 0xe00000, PAGES = 64 };
     struct quota q = { .limit.v = PAGES * PAGE_SIZE };
     u8 *p[PAGES];
@@ -117,9 +117,9 @@ static void a_dirty_pool(void **state)
 /* Pools of every length, also those that end in the middle of a pair: what is freed merges inside the pool only. */
 static void pools_of_any_length(void **state)
 {
-    struct world *w = *state;
+    struct core *w = *state;
     for (u64 pages = 2; pages < 200; pages++) {
-        struct quota q = { .limit.v = WORLD_POOL_BYTES };
+        struct quota q = { .limit.v = CORE_POOL_BYTES };
         void *p[200];
         u32 count = 0;
         struct mem *const m = mem_init(0xe00000, pages * PAGE_SIZE);
@@ -143,6 +143,6 @@ static void pools_of_any_length(void **state)
     }
 }
 
-TEST_GROUP(mem_misuse, cmocka_unit_test(wrong_frees), WORLD_TEST(a_full_page_is_found_again), WORLD_TEST(beyond_the_largest),
-           WORLD_TEST(a_dirty_pool),
-           WORLD_TEST(pools_of_any_length));
+TEST_GROUP(mem_misuse, cmocka_unit_test(wrong_frees), CORE_TEST(a_full_page_is_found_again), CORE_TEST(beyond_the_largest),
+           CORE_TEST(a_dirty_pool),
+           CORE_TEST(pools_of_any_length));

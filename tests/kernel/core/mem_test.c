@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Does every byte come back, to the pool and to its quota, whatever fails on the way? */
 #include "mem.h"
-#include "kernel/world.h"
+#include "kernel/core_fixture.h"
 
-static struct mem *mem(struct world *w)
+static struct mem *mem(struct core *w)
 {
     return w->kern->mem;
 }
 
-static u64 used(struct world *w)
+static u64 used(struct core *w)
 {
     return atomic_load(&w->quota.used);
 }
@@ -26,7 +26,7 @@ static void charge_is_the_size_class(void **state)
 
 static void every_class_is_aligned_zeroed_and_charged(void **state)
 {
-    struct world *w = *state;
+    struct core *w = *state;
     for (u64 bytes = 1; bytes <= 4 * PAGE_SIZE; bytes = bytes * 5 / 4 + 1) {
         u8 *p[3];
         for (u32 i = 0; i < 3; i++) {
@@ -52,7 +52,7 @@ static void every_class_is_aligned_zeroed_and_charged(void **state)
 
 static void freed_memory_comes_back_zeroed(void **state)
 {
-    struct world *w = *state;
+    struct core *w = *state;
     u8 *p, *q;
     assert_int_equal(mem_alloc(mem(w), &w->quota, 100, (void **)&p), OK);
     for (u32 i = 0; i < 100; i++)
@@ -66,7 +66,7 @@ static void freed_memory_comes_back_zeroed(void **state)
 }
 
 /* How many pages are there to be had, one by one? */
-static u32 pages(struct world *w)
+static u32 pages(struct core *w)
 {
     static void *p[3000];
     struct quota q = { .limit.v = ~0ul };
@@ -80,7 +80,7 @@ static u32 pages(struct world *w)
 
 static void slots_fill_pages_and_pages_come_back(void **state)
 {
-    struct world *w = *state;
+    struct core *w = *state;
     enum { COUNT = 200 };
     void *p[COUNT];
     const u32 before = pages(w);
@@ -99,7 +99,7 @@ static void slots_fill_pages_and_pages_come_back(void **state)
 /* Takes all single pages of a pool, gives them back in a mixed order: the largest block is there again. */
 static void buddies_merge_to_the_largest_block(void **state)
 {
-    struct world *w = *state;
+    struct core *w = *state;
     enum { PAGES = 3000 };
     static void *p[PAGES];
     struct quota q = { .limit.v = ~0ul };
@@ -125,7 +125,7 @@ static void buddies_merge_to_the_largest_block(void **state)
 
 static void quota_edge_is_exact(void **state)
 {
-    struct world *w = *state;
+    struct core *w = *state;
     struct quota q = { .limit.v = 4096 + 64 };
     void *a, *b, *c = (void *)1;
     assert_int_equal(mem_alloc(mem(w), &q, 4096, &a), OK);
@@ -143,7 +143,7 @@ static void quota_edge_is_exact(void **state)
 
 static void sizes_beyond_the_largest_block_fail(void **state)
 {
-    struct world *w = *state;
+    struct core *w = *state;
     struct quota q = { .limit.v = ~0ul };
     void *p = NULL;
     assert_int_equal(mem_alloc(mem(w), &q, MEM_BYTES_MAX + 1, &p), STATUS_MEMORY);
@@ -154,7 +154,7 @@ static void sizes_beyond_the_largest_block_fail(void **state)
 
 static void every_allocation_asks_for_a_fault_once(void **state)
 {
-    struct world *w = *state;
+    struct core *w = *state;
     for (u64 nth = 1; nth <= 5; nth++) {
         void *p[4] = { 0 };
         sim_unit_fail(w->sim, nth);
@@ -177,7 +177,7 @@ static void every_allocation_asks_for_a_fault_once(void **state)
 
 static void transfer_moves_what_is_unused(void **state)
 {
-    struct world *w = *state;
+    struct core *w = *state;
     struct quota a = { .limit.v = 1000 }, b = { .limit.v = 0 };
     void *p;
     assert_int_equal(mem_alloc(mem(w), &a, 64, &p), OK);
@@ -208,7 +208,7 @@ static void race_hook(void *arg)
 
 static void transfer_between_look_and_charge_is_seen(void **state)
 {
-    struct world *w = *state;
+    struct core *w = *state;
     u32 refused = 0, granted = 0;
     for (u32 at = 0; at < 12; at++) {
         struct race r = { .q.limit.v = 64, .at = at };
@@ -228,7 +228,7 @@ static void transfer_between_look_and_charge_is_seen(void **state)
 
 /* The other way round: CPU 1 allocates at each point of a transfer. */
 struct transfer {
-    struct world *w;
+    struct core *w;
     struct quota from;
     u32 at, points;
     bool acted;
@@ -247,7 +247,7 @@ static void alloc_hook(void *arg)
 
 static void nobody_uses_what_is_being_transferred(void **state)
 {
-    struct world *w = *state;
+    struct core *w = *state;
     struct transfer t = { .w = w, .at = 1, .acted = true };
     for (; t.acted; t.at++) {
         struct quota to = { 0 };
@@ -269,7 +269,7 @@ static void nobody_uses_what_is_being_transferred(void **state)
 
 static void recharge_moves_the_charge_not_the_memory(void **state)
 {
-    struct world *w = *state;
+    struct core *w = *state;
     struct quota full = { 0 };
     void *p;
     assert_int_equal(mem_alloc(mem(w), &w->quota, 100, &p), OK);
@@ -281,7 +281,7 @@ static void recharge_moves_the_charge_not_the_memory(void **state)
 }
 
 struct bad_free {
-    struct world *w;
+    struct core *w;
     void *p;
     u64 bytes;
 };
@@ -295,9 +295,9 @@ static void bad_free(void *arg)
 /* Each in a world of its own: after a panic nothing there can be used. */
 static bool free_panics(u64 offset, u64 bytes, bool twice)
 {
-    struct world *w;
+    struct core *w;
     struct bad_free b;
-    world_setup((void **)&w);
+    core_setup((void **)&w);
     b = (struct bad_free){ .w = w, .bytes = bytes };
     assert_int_equal(mem_alloc(mem(w), &w->quota, 128, &b.p), OK);
     if (twice)
@@ -321,7 +321,7 @@ static void wrong_frees_are_found(void **state)
 
 static void red_zone_and_freed_memory_are_told(void **state)
 {
-    struct world *w = *state;
+    struct core *w = *state;
     u8 *p;
     assert_int_equal(mem_alloc(mem(w), &w->quota, 1400, (void **)&p), OK);   /* class of 2048 bytes */
     const u64 phys = mach_virt_to_phys(p);
@@ -342,9 +342,9 @@ static void a_pool_too_small_is_refused(void **state)
     assert_int_equal(mem_free_bytes(m), PAGE_SIZE);
 }
 
-TEST_GROUP(mem, WORLD_TEST(charge_is_the_size_class), WORLD_TEST(every_class_is_aligned_zeroed_and_charged),
-           WORLD_TEST(freed_memory_comes_back_zeroed), WORLD_TEST(slots_fill_pages_and_pages_come_back),
-           WORLD_TEST(buddies_merge_to_the_largest_block), WORLD_TEST(quota_edge_is_exact), WORLD_TEST(sizes_beyond_the_largest_block_fail),
-           WORLD_TEST(every_allocation_asks_for_a_fault_once), WORLD_TEST(transfer_moves_what_is_unused),
-           WORLD_TEST(transfer_between_look_and_charge_is_seen), WORLD_TEST(nobody_uses_what_is_being_transferred), WORLD_TEST(recharge_moves_the_charge_not_the_memory),
-           cmocka_unit_test(wrong_frees_are_found), WORLD_TEST(red_zone_and_freed_memory_are_told), WORLD_TEST(a_pool_too_small_is_refused));
+TEST_GROUP(mem, CORE_TEST(charge_is_the_size_class), CORE_TEST(every_class_is_aligned_zeroed_and_charged),
+           CORE_TEST(freed_memory_comes_back_zeroed), CORE_TEST(slots_fill_pages_and_pages_come_back),
+           CORE_TEST(buddies_merge_to_the_largest_block), CORE_TEST(quota_edge_is_exact), CORE_TEST(sizes_beyond_the_largest_block_fail),
+           CORE_TEST(every_allocation_asks_for_a_fault_once), CORE_TEST(transfer_moves_what_is_unused),
+           CORE_TEST(transfer_between_look_and_charge_is_seen), CORE_TEST(nobody_uses_what_is_being_transferred), CORE_TEST(recharge_moves_the_charge_not_the_memory),
+           cmocka_unit_test(wrong_frees_are_found), CORE_TEST(red_zone_and_freed_memory_are_told), CORE_TEST(a_pool_too_small_is_refused));

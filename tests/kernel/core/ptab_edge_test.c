@@ -53,7 +53,7 @@ static void tables_above_a_large_page(void **state)
         unmap(f, PAGE_1G, PTAB_SPAN(level));
         ptab_reclaim(&f->p, PAGE_1G, &f->change);
         ptab_release(f->w->cpu, &f->p, &f->change, 0);
-        world_settle(f->w);
+        core_settle(f->w);
         assert_int_equal(used(f), PAGE_SIZE);   /* the root */
     }
 }
@@ -77,7 +77,7 @@ static void large_hook(void *arg)
 {
     struct fixture *f = arg;
     u64 done;
-    if (++f->points < f->at || f->other != STATUS_COUNT || !world_unlocked(f->w))
+    if (++f->points < f->at || f->other != STATUS_COUNT || !core_unlocked(f->w))
         return;
     sim_unit_cpu(f->w->sim, 1);
     f->other = splits ? ptab_split(&f->p, PAGE_2M + 9) : ptab_map(&f->p, PAGE_2M, 0xe00, 512, RIGHT_R, &f->change, &done);
@@ -89,7 +89,7 @@ static void tidy_up(struct fixture *f)
     unmap(f, PAGE_2M, 512);
     ptab_reclaim(&f->p, PAGE_2M, &f->change);
     ptab_release(f->w->cpu, &f->p, &f->change, 0);
-    world_settle(f->w);
+    core_settle(f->w);
     assert_int_equal(used(f), 3 * PAGE_SIZE);   /* the root, and the way to PAGE_2M + 512 */
 }
 

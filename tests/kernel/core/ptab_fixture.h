@@ -2,7 +2,7 @@
 /* What the tests of ptab.c share: each runs for all three formats; a walker of their own reads the words as the manuals say. */
 #pragma once
 #include "ptab.h"
-#include "kernel/world.h"
+#include "kernel/core_fixture.h"
 
 #define PAGE_4K 0x12345ul                        /* in no table with the others */
 #define PAGE_2M (7ul << 18 | 3ul << 9)           /* on a 2 MiB boundary */
@@ -18,7 +18,7 @@ struct seen {
 };
 
 struct fixture {
-    struct world *w;
+    struct core *w;
     const struct ptab_format *format;
     struct ptab p;
     struct ptab_change change;
@@ -124,7 +124,7 @@ static inline void watch_end(struct fixture *f)
 static inline int setup_as(void **state, const struct ptab_format *format)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    world_setup_as((void **)&f->w, format == &ptab_npt ? SIM_SVM : SIM_VMX);
+    core_setup_as((void **)&f->w, format == &ptab_npt ? SIM_SVM : SIM_VMX);
     f->format = format;
     assert_int_equal(ptab_init(&f->p, format, &f->w->quota, 2), OK);
     *state = f;
@@ -149,12 +149,12 @@ static inline int setup_npt(void **state)
 static inline int teardown(void **state)
 {
     struct fixture *f = *state;
-    struct world *w = f->w;
+    struct core *w = f->w;
     sim_unit_hook(w->sim, NULL, NULL);
     ptab_release(w->cpu, &f->p, &f->change, 0);
     ptab_destroy(&f->p);
     free(f);
-    return world_teardown((void **)&w);
+    return core_teardown((void **)&w);
 }
 
 static inline u64 used(struct fixture *f)

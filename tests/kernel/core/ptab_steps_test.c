@@ -124,7 +124,7 @@ static void other_map_hook(void *arg)
 {
     struct fixture *f = arg;
     u64 done;
-    if (++f->points < f->at || f->other != STATUS_COUNT || !world_unlocked(f->w))
+    if (++f->points < f->at || f->other != STATUS_COUNT || !core_unlocked(f->w))
         return;
     sim_unit_cpu(f->w->sim, 1);
     f->other = ptab_map(&f->p, f->other_page, 1000, 1, RIGHT_R, &f->change, &done);
@@ -155,7 +155,7 @@ static void race(struct fixture *f, u64 other_page, u32 *first, u32 *second)
         unmap(f, PAGE_2M, 512);
         ptab_reclaim(&f->p, PAGE_2M, &f->change);
         ptab_release(f->w->cpu, &f->p, &f->change, 0);
-        world_settle(f->w);
+        core_settle(f->w);
         assert_int_equal(used(f), PAGE_SIZE);   /* the root: each table lost or won was freed once */
     }
 }

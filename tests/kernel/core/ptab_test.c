@@ -234,7 +234,7 @@ static void an_empty_table_is_used_again(void **state)
 static void dead_tables_wait_for_every_cpu(void **state)
 {
     struct fixture *f = *state;
-    struct world *w = f->w;
+    struct core *w = f->w;
     map(f, PAGE_4K, 5, 1, RIGHT_R);
     unmap(f, PAGE_4K, 1);
     ptab_reclaim(&f->p, PAGE_4K, &f->change);
@@ -245,10 +245,10 @@ static void dead_tables_wait_for_every_cpu(void **state)
     const u64 dead = mach_virt_to_phys(f->change.dead->table);
     ptab_release(w->cpu, &f->p, &f->change, 0);
     assert_null(f->change.dead);
-    for (u32 i = 0; i < WORLD_CPUS; i++) {
+    for (u32 i = 0; i < CORE_CPUS; i++) {
         assert_int_equal(memory_state_of(w, dead), MEM_EPOCH);
         assert_int_equal(atomic_load(&w->kern->quota.used), tables);
-        world_trap(w, (i + 1) % WORLD_CPUS);   /* CPU 0, which has them, last */
+        core_trap(w, (i + 1) % CORE_CPUS);   /* CPU 0, which has them, last */
     }
     assert_int_equal(memory_state_of(w, dead), MEM_FREE);
     assert_int_equal(atomic_load(&w->kern->quota.used), 0);

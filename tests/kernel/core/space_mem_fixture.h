@@ -3,7 +3,7 @@
  * what is held. */
 #pragma once
 #include "space_mem.h"
-#include "kernel/world.h"
+#include "kernel/core_fixture.h"
 
 enum { ROOT, A, B, GUEST, SPACES };
 
@@ -16,7 +16,7 @@ enum { ROOT, A, B, GUEST, SPACES };
 #define F1  0x12345ul
 
 struct fixture {
-    struct world *w;
+    struct core *w;
     struct space_mem s[SPACES];
     /* What a hook does. */
     u32 at, points;
@@ -26,7 +26,7 @@ struct fixture {
 static inline int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    world_setup((void **)&f->w);
+    core_setup((void **)&f->w);
     for (u32 i = 0; i < SPACES; i++)
         assert_int_equal(space_mem_init(&f->s[i], i == GUEST ? &ptab_ept : &ptab_host, &f->w->quota, 2, USER_END >> PAGE_BITS), OK);
     assert_int_equal(space_mem_insert(&f->s[ROOT], R0, F0, N0, RWX), OK);
@@ -38,18 +38,18 @@ static inline int setup(void **state)
 static inline int teardown(void **state)
 {
     struct fixture *f = *state;
-    struct world *w = f->w;
+    struct core *w = f->w;
     for (u32 i = 0; i < SPACES; i++) {
         u64 g;
         f->s[i].cpus.v = 0;
         assert_int_equal(space_mem_clear(w->cpu, &f->s[i], &g), OK);
         assert_null(f->s[i].index);
     }
-    world_settle(w);
+    core_settle(w);
     for (u32 i = 0; i < SPACES; i++)
         ptab_destroy(&f->s[i].ptab);
     free(f);
-    return world_teardown((void **)&w);
+    return core_teardown((void **)&w);
 }
 
 /* What is mapped at a page, checked against what is held: the frame, or 0. */

@@ -163,7 +163,7 @@ static void a_preempted_revoke_makes_progress(void **state)
     enum status s;
     assert_int_equal(delegate(f, ROOT, R0, A, 0x101, N0, RW), OK);
     do {
-        world_preempt(f->w);
+        core_preempt(f->w);
         s = space_mem_revoke(f->w->cpu, &f->s[ROOT], R0, N0, false, &g);
         u64 now = 0;
         for (u64 p = 0x101; p < 0x101 + N0; p++)
@@ -172,7 +172,7 @@ static void a_preempted_revoke_makes_progress(void **state)
         left = now;
         restarts += s == STATUS_RESTART;
     } while (s == STATUS_RESTART);
-    world_ipi(f->w, 0);
+    core_ipi(f->w, 0);
     assert_int_equal(s, OK);
     assert_int_equal(left, 0);
     assert_true(restarts >= 2);
@@ -185,10 +185,10 @@ static void a_preempted_clear_goes_on(void **state)
     u32 restarts = 0;
     assert_int_equal(delegate(f, ROOT, R0, A, 0x101, N0, RW), OK);
     assert_int_equal(delegate(f, A, 0x101, B, 0x101, 10, RW), OK);
-    world_preempt(f->w);
+    core_preempt(f->w);
     while (space_mem_clear(f->w->cpu, &f->s[A], &g) == STATUS_RESTART)
         assert_true(++restarts < 20);
-    world_ipi(f->w, 0);
+    core_ipi(f->w, 0);
     assert_true(restarts >= 2);
     expect(f, A, 0x100, N0 + 2, 0, 0, 0);
     expect(f, B, 0x100, 12, 0x101, 0x10b, F0);                     /* lives on */
@@ -220,13 +220,13 @@ static void a_flush_is_asked_of_those_who_may_translate(void **state)
     assert_int_equal(space_mem_revoke(f->w->cpu, &f->s[ROOT], R0 + 4, 2, false, &g), OK);   /* B's only */
     assert_int_not_equal(g, 0);
     assert_int_equal(atomic_load(&f->w->kern->tlb_generation), g);
-    for (u32 i = 0; i < WORLD_CPUS; i++)
-        assert_int_equal(world_ipi(f->w, i), i == 2);
+    for (u32 i = 0; i < CORE_CPUS; i++)
+        assert_int_equal(core_ipi(f->w, i), i == 2);
     assert_false(tlb_complete(g));
     assert_int_equal(space_mem_revoke(f->w->cpu, &f->s[ROOT], R0 + 4, 2, false, &g), OK);   /* executed again: the same answer */
     assert_int_equal(g, atomic_load(&f->w->kern->tlb_generation));
-    assert_false(world_ipi(f->w, 2));
-    world_trap(f->w, 2);
+    assert_false(core_ipi(f->w, 2));
+    core_trap(f->w, 2);
     assert_int_equal(space_mem_revoke(f->w->cpu, &f->s[ROOT], R0 + 4, 2, false, &g), OK);
     assert_int_equal(g, 0);
 }
@@ -243,11 +243,11 @@ static void one_flush_serves_all_spaces_of_a_step(void **state)
     f->s[GUEST].cpus.v = bit(3);
     assert_int_equal(space_mem_revoke(f->w->cpu, &f->s[ROOT], R0, 4, false, &g), OK);
     assert_int_equal(g, 1);
-    for (u32 i = 0; i < WORLD_CPUS; i++)
-        assert_int_equal(world_ipi(f->w, i), i > 0);
-    for (u32 i = 1; i < WORLD_CPUS; i++) {
+    for (u32 i = 0; i < CORE_CPUS; i++)
+        assert_int_equal(core_ipi(f->w, i), i > 0);
+    for (u32 i = 1; i < CORE_CPUS; i++) {
         assert_false(tlb_complete(g));
-        world_trap(f->w, i);
+        core_trap(f->w, i);
     }
     assert_true(tlb_complete(g));
 }
@@ -275,10 +275,10 @@ static void tables_are_freed_after_the_flush(void **state)
     assert_int_equal(used(f), before);                              /* given back at once */
     assert_true(atomic_load(&f->w->kern->quota.used) != 0);         /* though the tables still exist */
     for (u32 round = 0; round < 3; round++)
-        for (u32 i = 0; i < WORLD_CPUS; i++)
-            epoch_quiesce(world_cpu(f->w, i));                      /* epochs pass; CPU 1 has not flushed */
+        for (u32 i = 0; i < CORE_CPUS; i++)
+            epoch_quiesce(core_cpu(f->w, i));                      /* epochs pass; CPU 1 has not flushed */
     assert_true(atomic_load(&f->w->kern->quota.used) != 0);
-    world_settle(f->w);
+    core_settle(f->w);
     assert_int_equal(atomic_load(&f->w->kern->quota.used), 0);
 }
 
@@ -286,9 +286,9 @@ static void other_delegate_hook(void *arg)
 {
     struct fixture *f = arg;
     u64 done;
-    if (++f->points < f->at || f->other != STATUS_COUNT || !world_unlocked(f->w))
+    if (++f->points < f->at || f->other != STATUS_COUNT || !core_unlocked(f->w))
         return;
-    world_cpu(f->w, 1);
+    core_cpu(f->w, 1);
     f->other = space_mem_delegate(&f->s[A], 0x104, &f->s[B], 0x204, 8, RW, &done);
 }
 
@@ -314,7 +314,7 @@ static void a_delegation_during_a_revoke_is_before_or_after_it(void **state)
         taken += f->other == OK;
         assert_int_equal(revoke(f, ROOT, R0, N0, false), OK);
         expect(f, B, 0x200, 16, 0, 0, 0);
-        world_settle(f->w);
+        core_settle(f->w);
     }
     assert_true(refused && taken > 2);
 }
@@ -340,7 +340,7 @@ static void a_delegation_over_a_fresh_edge_is_cut(void **state)
         cut += f->other == OK && !after;
         whole += f->other == OK && after;
         assert_int_equal(revoke(f, A, 0x101, 32, false), OK);
-        world_settle(f->w);
+        core_settle(f->w);
     }
     assert_true(cut >= 2 && whole);   /* before the cutting, after it, after the taking */
 }

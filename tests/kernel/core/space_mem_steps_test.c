@@ -36,7 +36,7 @@ static void steps_are_bounded(void **state)
     assert_int_equal(delegate(f, A, THERE + 1, B, THERE + 1, count, RW), OK);
     assert_int_equal(revoke(f, B, THERE + 1, count - 1, true), OK);          /* one page stays and with it the tables above */
     assert_int_equal(revoke(f, B, THERE + 1, count, true), OK);
-    world_preempt(f->w);
+    core_preempt(f->w);
     enum status st;
     u64 all = 0;
     u32 restarts = 0;
@@ -47,7 +47,7 @@ static void steps_are_bounded(void **state)
     }
     assert_int_equal(st, OK);
     assert_true(restarts > 1);
-    world_ipi(f->w, 0);
+    core_ipi(f->w, 0);
     assert_int_equal(pages_at(f, B, THERE + 1, count), count);
 }
 
@@ -58,10 +58,10 @@ static void steps_of_filling_are_turns(void **state)
     u64 done, n;
     for (u64 at = 0; at < N0; at += n)
         assert_int_equal(ptab_reserve(&f->s[A].ptab, THERE + 1 + at, 1, N0 - at, &n), OK);
-    world_preempt(f->w);
+    core_preempt(f->w);
     assert_int_equal(space_mem_delegate(&f->s[ROOT], R0, &f->s[A], THERE + 1, N0, RW, &done), STATUS_RESTART);
     assert_in_range(done, 1, STEP_PAGES);
-    world_ipi(f->w, 0);
+    core_ipi(f->w, 0);
     assert_int_equal(pages_at(f, A, THERE + 1, N0), done);
 }
 
@@ -120,7 +120,7 @@ static void a_revoke_that_fails_takes_nothing(void **state)
         two_families(f);
         atomic_store(&f->w->quota.limit, used(f) + cuts * mem_charge(sizeof(struct mem_range)));
         st = revoke(f, A, THERE + 3, 8, true);
-        atomic_store(&f->w->quota.limit, WORLD_QUOTA);
+        atomic_store(&f->w->quota.limit, CORE_QUOTA);
         if (st == OK)
             break;
         assert_int_equal(st, STATUS_QUOTA);
@@ -162,14 +162,14 @@ static void cuts_are_turns(void **state)
     struct fixture *f = *state;
     u64 g;
     two_families(f);
-    world_preempt(f->w);
+    core_preempt(f->w);
     assert_int_equal(space_mem_revoke(f->w->cpu, &f->s[A], THERE + 3, 8, true, &g), STATUS_RESTART);
     assert_int_equal(pages_at(f, A, THERE, 16), 16);
     assert_int_equal(pages_at(f, B, THERE, 20), 12);
     u32 restarts = 0;
     while (space_mem_revoke(f->w->cpu, &f->s[A], THERE + 3, 8, true, &g) == STATUS_RESTART)
         assert_true(restarts++ < 20);
-    world_ipi(f->w, 0);
+    core_ipi(f->w, 0);
     assert_int_equal(pages_at(f, A, THERE, 16), 8);
 }
 
@@ -184,15 +184,15 @@ static void act(void *arg)
     struct meanwhile *const m = arg;
     struct fixture *const f = m->f;
     u64 done;
-    if (f->points++ < f->at || m->acted || !world_unlocked(f->w))
+    if (f->points++ < f->at || m->acted || !core_unlocked(f->w))
         return;
     m->acted = true;
-    world_cpu(f->w, 1);
+    core_cpu(f->w, 1);
     if (m->fills)
         f->other = space_mem_delegate(&f->s[ROOT], R1, &f->s[B], THERE + 15, 1, RIGHT_R, &done);
     else
         f->other = space_mem_revoke(f->w->kern->cpu[1], &f->s[A], THERE + 12, 1, true, &done);
-    world_cpu(f->w, 0);
+    core_cpu(f->w, 0);
 }
 
 static void run_meanwhile(struct fixture *f, bool fills, enum status expected)
@@ -215,7 +215,7 @@ static void run_meanwhile(struct fixture *f, bool fills, enum status expected)
         assert_true(pages_at(f, B, THERE, 16) <= 16);          /* what is held is mapped, and nothing else */
         assert_int_equal(revoke(f, B, THERE, 16, true), OK);
         assert_int_equal(revoke(f, A, THERE, 16, true), OK);
-        world_settle(f->w);
+        core_settle(f->w);
         assert_true(f->at < 3000);
     }
     assert_true(stopped > 2);

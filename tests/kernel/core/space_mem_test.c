@@ -37,7 +37,7 @@ static void an_insert_that_gets_no_memory_maps_nothing(void **state)
             assert_int_equal(ptab_lookup(&fresh.ptab, p, &frame, &rights), s == OK);
         assert_int_equal(fresh.index != NULL, s == OK);
         assert_int_equal(space_mem_clear(f->w->cpu, &fresh, &g), OK);
-        world_settle(f->w);
+        core_settle(f->w);
         ptab_destroy(&fresh.ptab);
     }
     assert_int_equal(s, OK);
@@ -182,7 +182,7 @@ static void a_delegate_that_gets_no_memory_changes_nothing(void **state)
         assert_int_equal(done, s == OK ? 1030 : 0);
         assert_int_equal(fresh.index != NULL, s == OK);
         assert_int_equal(space_mem_clear(f->w->cpu, &fresh, &g), OK);
-        world_settle(f->w);
+        core_settle(f->w);
         ptab_destroy(&fresh.ptab);
     }
     assert_int_equal(s, OK);
@@ -196,14 +196,14 @@ static void a_preempted_delegate_goes_on(void **state)
     u32 restarts = 0;
     enum status s;
     do {
-        world_preempt(f->w);
+        core_preempt(f->w);
         s = (total ? space_mem_delegate_rest : space_mem_delegate)(&f->s[ROOT], R0 + total, &f->s[A], 0x101 + total, N0 - total, RW, &done);
         total += done;
         expect(f, A, 0x100, N0 + 2, 0x101, 0x101 + total, F0);
         restarts += s == STATUS_RESTART;
         assert_true(restarts < 30);
     } while (s == STATUS_RESTART);
-    world_ipi(f->w, 0);
+    core_ipi(f->w, 0);
     assert_int_equal(s, OK);
     assert_int_equal(total, N0);
     assert_true(restarts >= 3);

@@ -2,12 +2,12 @@
 /* Are delegate and revoke of capabilities all or nothing, bounded in each step, and right if another CPU is at the same slots in between? */
 #include "sm.h"
 #include "space_obj.h"
-#include "kernel/world.h"
+#include "kernel/core_fixture.h"
 
 enum { FROM, TO, SPACES, COUNT = 192, HERE = 64, THERE = 1000 };
 
 struct fixture {
-    struct world *w;
+    struct core *w;
     struct space_obj s[SPACES];
     struct object *o;
     /* What the hook does. */
@@ -21,7 +21,7 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
     struct sm *sm;
     u64 done;
-    world_setup((void **)&f->w);
+    core_setup((void **)&f->w);
     for (u32 i = 0; i < SPACES; i++)
         assert_int_equal(space_obj_init(&f->s[i], &f->w->quota), OK);
     assert_int_equal(sm_create(f->w->cpu, NULL, 0, &sm), OK);
@@ -36,15 +36,15 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
-    struct world *w = f->w;
+    struct core *w = f->w;
     sim_unit_hook(w->sim, NULL, NULL);
-    world_ipi(w, 0);
+    core_ipi(w, 0);
     for (u32 i = 0; i < SPACES; i++) {
         assert_int_equal(space_obj_clear(w->cpu, &f->s[i]), OK);
         space_obj_destroy(&f->s[i]);
     }
     free(f);
-    return world_teardown((void **)&w);
+    return core_teardown((void **)&w);
 }
 
 static bool held(struct fixture *f, u32 space, u64 selector)
@@ -96,7 +96,7 @@ static void leaves_are_made_one_by_one(void **state)
     struct fixture *f = *state;
     u64 done;
     const u64 used = atomic_load(&f->w->quota.used);
-    world_preempt(f->w);
+    core_preempt(f->w);
     assert_int_equal(delegate(f, THERE, &done), STATUS_RESTART);
     assert_int_equal(done, 0);
     assert_int_equal(atomic_load(&f->w->quota.used), used + PAGE_SIZE);
@@ -107,7 +107,7 @@ static void no_memory_is_no_restart(void **state)
 {
     struct fixture *f = *state;
     u64 done;
-    world_preempt(f->w);
+    core_preempt(f->w);
     sim_unit_fail(f->w->sim, 1);
     assert_int_equal(delegate(f, THERE, &done), STATUS_MEMORY);
 }
@@ -117,7 +117,7 @@ static void steps_are_bounded(void **state)
     struct fixture *f = *state;
     u64 done;
     make_leaves(f);
-    world_preempt(f->w);
+    core_preempt(f->w);
     assert_int_equal(delegate(f, THERE, &done), STATUS_RESTART);
     assert_in_range(done, 1, 64);
     assert_int_equal(held_there(f, THERE), done);
@@ -128,7 +128,7 @@ static void a_large_family_is_revoked_in_steps(void **state)
 {
     struct fixture *f = *state;
     u32 restarts = 0, left = COUNT;
-    world_preempt(f->w);
+    core_preempt(f->w);
     while (space_obj_revoke(f->w->cpu, &f->s[FROM], 1, 1, true) == STATUS_RESTART) {
         u32 now = 0;
         for (u64 i = 0; i < COUNT; i++)
@@ -162,15 +162,15 @@ static void act(void *arg)
 {
     struct fixture *const f = arg;
     u64 done;
-    if (f->points++ < f->at || f->acted || !world_unlocked(f->w))
+    if (f->points++ < f->at || f->acted || !core_unlocked(f->w))
         return;
     f->acted = true;
-    struct cpu *const other = world_cpu(f->w, 1);
+    struct cpu *const other = core_cpu(f->w, 1);
     if (f->fills)
         (void)!space_obj_delegate(&f->s[FROM], 1, &f->s[TO], f->selector, 1, PERM_EC_SC, &done);
     else
         assert_int_equal(space_obj_revoke(other, &f->s[FROM], f->selector, 1, true), OK);
-    world_cpu(f->w, 0);
+    core_cpu(f->w, 0);
 }
 
 static void meanwhile(struct fixture *f, bool fills, u64 selector, enum status expected)
@@ -192,7 +192,7 @@ static void meanwhile(struct fixture *f, bool fills, u64 selector, enum status e
         if (!fills && f->acted)
             assert_int_equal(space_obj_delegate(&f->s[FROM], 1, &f->s[FROM], selector, 1, PERM_ALL, &done), OK);
         assert_int_equal(space_obj_revoke(f->w->cpu, &f->s[TO], THERE, COUNT, true), OK);
-        world_settle(f->w);
+        core_settle(f->w);
     }
     assert_true(stopped > 2);
 }

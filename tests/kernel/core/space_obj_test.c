@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Does every right come from the one who had it, and go with it, whoever looks at the same time? */
 #include "space_obj.h"
-#include "kernel/world.h"
+#include "kernel/core_fixture.h"
 #include "sm.h"
 
 #define SPACES 4u
 
 struct fixture {
-    struct world *w;
+    struct core *w;
     struct space_obj s[SPACES];
     struct object *o[2];
 };
@@ -15,7 +15,7 @@ struct fixture {
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    world_setup((void **)&f->w);
+    core_setup((void **)&f->w);
     for (u32 i = 0; i < SPACES; i++)
         assert_int_equal(space_obj_init(&f->s[i], &f->w->quota), OK);
     for (u32 i = 0; i < 2; i++) {
@@ -32,13 +32,13 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
-    struct world *w = f->w;
+    struct core *w = f->w;
     for (u32 i = 0; i < SPACES; i++) {
         assert_int_equal(space_obj_clear(w->cpu, &f->s[i]), OK);
         space_obj_destroy(&f->s[i]);
     }
     free(f);
-    return world_teardown((void **)&w);
+    return core_teardown((void **)&w);
 }
 
 static enum status look(struct fixture *f, u32 space, u64 selector, u32 perms)
@@ -208,7 +208,7 @@ static void a_preempted_delegate_goes_on(void **state)
     u64 done = 0, total = 0;
     u32 restarts = 0;
     for (;;) {
-        world_preempt(f->w);
+        core_preempt(f->w);
         const enum status s = space_obj_delegate(&f->s[0], 100 + total, &f->s[1], 120 + total, 200 - total, PERM_ALL, &done);
         total += done;
         assert_int_equal(held(f, 1), total);
@@ -217,7 +217,7 @@ static void a_preempted_delegate_goes_on(void **state)
         assert_int_equal(s, STATUS_RESTART);
         assert_true(++restarts < 20);
     }
-    assert_true(world_ipi(f->w, 0));
+    assert_true(core_ipi(f->w, 0));
     assert_int_equal(total, 200);
     assert_true(restarts >= 3);
 }
@@ -262,7 +262,7 @@ static void revoke_self_takes_the_slot_too(void **state)
     for (u32 i = 0; i < SPACES; i++)
         assert_int_equal(held(f, i), 0);
     assert_true(f->w->kern->quota.used.v != 0);
-    world_settle(f->w);
+    core_settle(f->w);
     assert_int_equal(f->w->kern->quota.used.v, 0);   /* the objects went with their last capability */
     assert_int_equal(space_obj_revoke(f->w->cpu, &f->s[0], 0, SEL_COUNT, true), OK);   /* nothing there */
     assert_int_equal(space_obj_revoke(f->w->cpu, &f->s[0], 1, SEL_COUNT, true), STATUS_ARG);
@@ -277,14 +277,14 @@ static void a_preempted_revoke_makes_progress(void **state)
     u32 before = 300, restarts = 0;
     enum status s;
     do {
-        world_preempt(f->w);
+        core_preempt(f->w);
         s = space_obj_revoke(f->w->cpu, &f->s[0], 0, SEL_COUNT, false);
         const u32 now = held(f, 1);
         assert_true(now < before || s == OK);
         before = now;
         restarts += s == STATUS_RESTART;
     } while (s == STATUS_RESTART);
-    world_ipi(f->w, 0);
+    core_ipi(f->w, 0);
     assert_int_equal(s, OK);
     assert_int_equal(before, 0);
     assert_true(restarts >= 4);
@@ -322,7 +322,7 @@ static void originals_of_a_dead_space_go_with_what_was_derived(void **state)
     assert_int_equal(space_obj_clear(f->w->cpu, &f->s[0]), OK);
     for (u32 i = 0; i < SPACES; i++)
         assert_int_equal(held(f, i), 0);
-    world_settle(f->w);
+    core_settle(f->w);
     assert_int_equal(f->w->kern->quota.used.v, 0);   /* nobody names the objects any more */
 }
 
@@ -331,10 +331,10 @@ static void clear_is_bounded(void **state)
     struct fixture *f = *state;
     fill(f, 1, 100);
     u32 restarts = 0;
-    world_preempt(f->w);
+    core_preempt(f->w);
     while (space_obj_clear(f->w->cpu, &f->s[1]) == STATUS_RESTART)
         restarts++;
-    world_ipi(f->w, 0);
+    core_ipi(f->w, 0);
     assert_int_equal(restarts, 4);   /* once per leaf that held anything */
     assert_int_equal(held(f, 1), 0);
     assert_int_equal(refs(f, 0), 1);
@@ -351,7 +351,7 @@ static void reader_hook(void *arg)
 {
     struct reader *r = arg;
     struct object *o;
-    world_cpu(r->f->w, 1);
+    core_cpu(r->f->w, 1);
     const enum status s = space_obj_lookup(&r->f->s[0], 5, OBJ_SM, PERM_SM_UP, &o);   /* the last one to go */
     assert_true(s == OK || s == STATUS_CAP);
     assert_true(s == STATUS_CAP || !r->gone);   /* once gone, gone */
@@ -378,7 +378,7 @@ static void lookup_during_revoke_finds_it_or_not(void **state)
     sim_unit_hook(f->w->sim, NULL, NULL);
     assert_true(r.found > 3 && r.gone > 3);
     assert_int_equal(memory_state_of(f->w, mach_virt_to_phys(r.o)), MEM_LIVE);
-    world_settle(f->w);
+    core_settle(f->w);
     assert_int_equal(memory_state_of(f->w, mach_virt_to_phys(r.o)), MEM_FREE);
 }
 

@@ -2,12 +2,12 @@
 /* Can a CPU acknowledge a shootdown that it has not done, or an acknowledgement pass a waiter by? */
 #include "tlb.h"
 #include "ec.h"
-#include "kernel/world.h"
+#include "kernel/core_fixture.h"
 
 #define CR3_PAGE 0x123ul
 
 struct fixture {
-    struct world *w;
+    struct core *w;
     struct space_mem host, guest;
     struct virt_ops virt;
     struct ec *ec[2];
@@ -16,7 +16,7 @@ struct fixture {
     bool acted;
 };
 
-static u32 guest_flushes[WORLD_CPUS];
+static u32 guest_flushes[CORE_CPUS];
 
 static void count_flush(struct cpu *cpu)
 {
@@ -26,12 +26,12 @@ static void count_flush(struct cpu *cpu)
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    world_setup((void **)&f->w);
+    core_setup((void **)&f->w);
     f->host.ptab.format = &ptab_host;
     f->guest.ptab.format = &ptab_ept;
     f->virt.flush = count_flush;
     f->w->kern->virt = &f->virt;
-    for (u32 i = 0; i < WORLD_CPUS; i++)
+    for (u32 i = 0; i < CORE_CPUS; i++)
         guest_flushes[i] = 0;
     for (u32 i = 0; i < 2; i++) {
         f->ec[i] = sim_phys(f->w->sim, 0xd00000 + i * PAGE_SIZE, PAGE_SIZE);
@@ -45,10 +45,10 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
-    struct world *w = f->w;
+    struct core *w = f->w;
     assert_null(w->kern->tlb_waiters);
     free(f);
-    return world_teardown((void **)&w);
+    return core_teardown((void **)&w);
 }
 
 /* Give CPU n a cached translation; later: is it still there? */
@@ -69,7 +69,7 @@ static bool cached(struct fixture *f, u32 n)
 static void handle(struct fixture *f, u32 n)
 {
     struct sim_cpu *const was = f->w->sim->current;
-    tlb_handle(world_cpu(f->w, n));
+    tlb_handle(core_cpu(f->w, n));
     f->w->sim->current = was;
 }
 
@@ -90,20 +90,20 @@ static void the_own_cpu_is_flushed_at_once(void **state)
     assert_int_not_equal(g, 0);
     assert_true(tlb_complete(g));
     assert_false(cached(f, 0));
-    for (u32 i = 0; i < WORLD_CPUS; i++)
-        assert_false(world_ipi(f->w, i));
+    for (u32 i = 0; i < CORE_CPUS; i++)
+        assert_false(core_ipi(f->w, i));
 }
 
 static void only_cpus_that_may_hold_it_are_asked(void **state)
 {
     struct fixture *f = *state;
     f->host.cpus.v = bit(1) | bit(3);
-    for (u32 i = 0; i < WORLD_CPUS; i++)
+    for (u32 i = 0; i < CORE_CPUS; i++)
         cache(f, i);
     const u64 g = tlb_request(f->w->cpu, &f->host);
     assert_true(cached(f, 0) && cached(f, 1) && cached(f, 3));
-    for (u32 i = 0; i < WORLD_CPUS; i++)
-        assert_int_equal(world_ipi(f->w, i), i == 1 || i == 3);
+    for (u32 i = 0; i < CORE_CPUS; i++)
+        assert_int_equal(core_ipi(f->w, i), i == 1 || i == 3);
     assert_false(tlb_complete(g));
     handle(f, 2);   /* was not asked: does nothing */
     assert_true(cached(f, 2));
@@ -174,7 +174,7 @@ static void two_initiators_do_not_wait_for_each_other(void **state)
     struct fixture *f = *state;
     f->host.cpus.v = bit(0) | bit(1);
     const u64 a = tlb_request(f->w->cpu, &f->host);
-    const u64 b = tlb_request(world_cpu(f->w, 1), &f->host);
+    const u64 b = tlb_request(core_cpu(f->w, 1), &f->host);
     assert_false(tlb_complete(a) || tlb_complete(b));
     handle(f, 0);
     handle(f, 1);
@@ -188,8 +188,8 @@ static void overtake_hook(void *arg)
     if (++f->points != f->at)
         return;
     f->acted = true;
-    (void)tlb_request(world_cpu(f->w, 1), &f->guest);
-    tlb_handle(world_cpu(f->w, 2));
+    (void)tlb_request(core_cpu(f->w, 1), &f->guest);
+    tlb_handle(core_cpu(f->w, 2));
 }
 
 static void a_later_generation_does_not_cover_for_an_earlier(void **state)
@@ -227,7 +227,7 @@ static void request_hook(void *arg)
     struct fixture *f = h->f;
     if (++f->points == f->at) {
         f->acted = true;
-        h->generation = tlb_request(world_cpu(f->w, 0), &f->host);
+        h->generation = tlb_request(core_cpu(f->w, 0), &f->host);
     }
     if (h->generation && tlb_complete(h->generation))
         assert_false(cached(f, 2));
@@ -242,8 +242,8 @@ static void an_acknowledgement_is_never_ahead_of_the_flush(void **state)
         f->points = 0;
         f->acted = false;
         cache(f, 2);
-        (void)tlb_request(world_cpu(f->w, 1), &f->guest);
-        world_cpu(f->w, 2);
+        (void)tlb_request(core_cpu(f->w, 1), &f->guest);
+        core_cpu(f->w, 2);
         sim_unit_hook(f->w->sim, request_hook, &h);
         tlb_handle(f->w->kern->cpu[2]);
         /* And a request that was there from the start. */
@@ -254,7 +254,7 @@ static void an_acknowledgement_is_never_ahead_of_the_flush(void **state)
         handle(f, 2);
         assert_true(tlb_complete(h.generation));
         assert_int_equal(f->acted, !cached(f, 2));
-        world_cpu(f->w, 0);
+        core_cpu(f->w, 0);
     }
     assert_true(f->at > 5);
 }
@@ -280,7 +280,7 @@ static void the_last_acknowledgement_wakes_the_waiter(void **state)
     assert_null((void *)atomic_load(&f->w->cpu->inbox));
     handle(f, 1);
     assert_ptr_equal((void *)atomic_load(&f->w->cpu->inbox), f->ec[0]);
-    assert_true(world_ipi(f->w, 0));
+    assert_true(core_ipi(f->w, 0));
     sched_inbox(f->w->cpu);
     assert_int_equal(f->ec[0]->state, EC_READY);
     assert_int_equal(f->ec[0]->resume.rip, 0x1000);   /* SYSCALL again */
@@ -309,10 +309,10 @@ static void a_generation_includes_the_earlier_ones(void **state)
 static void acknowledge_hook(void *arg)
 {
     struct fixture *f = arg;
-    if (++f->points < f->at || f->acted || !world_unlocked(f->w))
+    if (++f->points < f->at || f->acted || !core_unlocked(f->w))
         return;
     f->acted = true;
-    tlb_handle(world_cpu(f->w, 1));
+    tlb_handle(core_cpu(f->w, 1));
 }
 
 static void an_acknowledgement_at_any_moment_is_not_lost(void **state)

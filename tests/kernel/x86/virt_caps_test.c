@@ -5,7 +5,7 @@
 #include "svm_x86.h"
 #include "virt_sim.h"
 #include "vmx_x86.h"
-#include "world.h"
+#include "core_fixture.h"
 
 /* ---- VMX: the probe ---- */
 
@@ -224,7 +224,7 @@ static void svm_needs_its_bits(void **state)
 /* A CPU that is not as the boot CPU was: nothing is written, nothing stays allocated. */
 static void a_lesser_cpu_is_refused(void **state)
 {
-    struct world *w = *state;
+    struct core *w = *state;
     virt_sim_open(w->sim);
     virt_sim_cap(w->sim, MSR_VMX_EPT_VPID, 0);
     assert_int_equal(virt_vmx.cpu_enable(w->cpu), STATUS_FEATURE);
@@ -235,7 +235,7 @@ static void a_lesser_cpu_is_refused(void **state)
 
 static void vmxon_fails(void **state)
 {
-    struct world *w = *state;
+    struct core *w = *state;
     virt_sim_open(w->sim);
     virt_sim_no_vmxon();
     assert_int_equal(virt_vmx.cpu_enable(w->cpu), STATUS_FEATURE);
@@ -245,12 +245,12 @@ static void vmxon_fails(void **state)
 
 static void vmx_is_on(void **state)
 {
-    struct world *w = *state;
+    struct core *w = *state;
     virt_sim_open(w->sim);
     mach_msr_write(MSR_LSTAR, 0x1000);
     mach_msr_write(MSR_TSC_AUX, 5);
     for (u32 vpid = 0; vpid < 2; vpid++) {
-        struct cpu *const cpu = world_cpu(w, vpid);
+        struct cpu *const cpu = core_cpu(w, vpid);
         virt_sim_feature_control(w->sim, vpid, vpid ? 5 : 0);
         virt_sim_cap(w->sim, MSR_VMX_PROC2, PAIR(0, vpid ? 0xa2 : 0x82));
         assert_int_equal(virt_vmx.cpu_enable(cpu), OK);
@@ -268,12 +268,12 @@ static void vmx_is_on(void **state)
 
 static int svm_world(void **state)
 {
-    return world_setup_as(state, SIM_SVM);
+    return core_setup_as(state, SIM_SVM);
 }
 
 static void svm_is_on(void **state)
 {
-    struct world *w = *state;
+    struct core *w = *state;
     struct virt_cpu *const c = &w->cpu->virt;
     virt_sim_open(w->sim);
     virt_sim_cpuid(CPUID_SVM, 0, 0, CPUID_SVM_NP);
@@ -294,5 +294,5 @@ static void svm_is_on(void **state)
 
 TEST_GROUP(virt_caps, cmocka_unit_test(vmx_needs_its_controls), cmocka_unit_test(vmx_needs_its_tables_and_the_firmware),
            cmocka_unit_test(controls_are_adjusted), cmocka_unit_test(old_msrs_are_used_alone), cmocka_unit_test(vpids_need_invvpid),
-           cmocka_unit_test(largest_page_of_the_guest), cmocka_unit_test(svm_needs_its_bits), WORLD_TEST(a_lesser_cpu_is_refused),
-           WORLD_TEST(vmxon_fails), WORLD_TEST(vmx_is_on), cmocka_unit_test_setup_teardown(svm_is_on, svm_world, world_teardown));
+           cmocka_unit_test(largest_page_of_the_guest), cmocka_unit_test(svm_needs_its_bits), CORE_TEST(a_lesser_cpu_is_refused),
+           CORE_TEST(vmxon_fails), CORE_TEST(vmx_is_on), cmocka_unit_test_setup_teardown(svm_is_on, svm_world, core_teardown));

@@ -13,13 +13,13 @@
 #include "../../sim/irq.h"
 #include "unit.h"
 
-#define WORLD_CPUS       4u
-#define WORLD_POOL       0x200000ul
-#define WORLD_POOL_BYTES 0x800000ul
-#define WORLD_KERN       0xc00000ul    /* struct kern, then the CPUs, a page-aligned place each */
-#define WORLD_QUOTA      0x600000ul
+#define CORE_CPUS       4u
+#define CORE_POOL       0x200000ul
+#define CORE_POOL_BYTES 0x800000ul
+#define CORE_KERN       0xc00000ul    /* struct kern, then the CPUs, a page-aligned place each */
+#define CORE_QUOTA      0x600000ul
 
-struct world {
+struct core {
     struct sim *sim;
     struct kern *kern;
     struct cpu *cpu;         /* the CPU acting: CPU 0 */
@@ -28,27 +28,27 @@ struct world {
 };
 
 /* From here on CPU n acts. */
-static inline struct cpu *world_cpu(struct world *w, u32 n)
+static inline struct cpu *core_cpu(struct core *w, u32 n)
 {
     sim_unit_cpu(w->sim, n);
     return w->kern->cpu[n];
 }
 
-static inline int world_setup_as(void **state, enum sim_vendor vendor)
+static inline int core_setup_as(void **state, enum sim_vendor vendor)
 {
-    struct world *w = calloc(1, sizeof(*w));
-    w->sim = sim_unit(WORLD_CPUS, 0x1000000, vendor);
+    struct core *w = calloc(1, sizeof(*w));
+    w->sim = sim_unit(CORE_CPUS, 0x1000000, vendor);
     assert_non_null(w->sim);
-    w->kern = sim_phys(w->sim, WORLD_KERN, sizeof(struct kern));
+    w->kern = sim_phys(w->sim, CORE_KERN, sizeof(struct kern));
     mach_kern_set(w->kern);
-    w->kern->mem = mem_init(WORLD_POOL, WORLD_POOL_BYTES);
-    w->kern->cpu_count = WORLD_CPUS;
+    w->kern->mem = mem_init(CORE_POOL, CORE_POOL_BYTES);
+    w->kern->cpu_count = CORE_CPUS;
     w->kern->host_leaf_level = 2;
     w->kern->boot.apic_base = 0xfee00000;
-    w->kern->quota.limit.v = WORLD_POOL_BYTES;
-    w->quota.limit.v = WORLD_QUOTA;
-    for (u32 i = 0; i < WORLD_CPUS; i++) {
-        struct cpu *c = sim_phys(w->sim, WORLD_KERN + (i + 4) * 0x4000, sizeof(*c));
+    w->kern->quota.limit.v = CORE_POOL_BYTES;
+    w->quota.limit.v = CORE_QUOTA;
+    for (u32 i = 0; i < CORE_CPUS; i++) {
+        struct cpu *c = sim_phys(w->sim, CORE_KERN + (i + 4) * 0x4000, sizeof(*c));
         static_assert(sizeof(struct cpu) <= 0x4000 && sizeof(struct kern) <= 0x10000, "the place above");
         w->kern->cpu[i] = c;
         c->id = i;
@@ -59,19 +59,19 @@ static inline int world_setup_as(void **state, enum sim_vendor vendor)
         epoch_init(c);
         atomic_or(&w->kern->cpus_online, bit(i));
     }
-    w->cpu = world_cpu(w, 0);
+    w->cpu = core_cpu(w, 0);
     w->free_bytes = mem_free_bytes(w->kern->mem);
     *state = w;
     return 0;
 }
 
-static inline int world_setup(void **state)
+static inline int core_setup(void **state)
 {
-    return world_setup_as(state, SIM_VMX);
+    return core_setup_as(state, SIM_VMX);
 }
 
 /* Is an IPI on its way to CPU n? Takes it. */
-static inline bool world_ipi(struct world *w, u32 n)
+static inline bool core_ipi(struct core *w, u32 n)
 {
     u64 *word = &w->sim->cpu[n].apic.irr[VECTOR_IPI / 64];
     const bool pending = *word & bit(VECTOR_IPI % 64);
@@ -79,49 +79,49 @@ static inline bool world_ipi(struct world *w, u32 n)
     return pending;
 }
 
-/* An interrupt waits on the acting CPU: mach_preempt_pending() is true until the end of world_ipi(w, cpu). */
-static inline void world_preempt(struct world *w)
+/* An interrupt waits on the acting CPU: mach_preempt_pending() is true until the end of core_ipi(w, cpu). */
+static inline void core_preempt(struct core *w)
 {
     irq_raise(w->sim->current, VECTOR_IPI);
 }
 
 /* May a hook act as another CPU here? Not while the CPU it interrupts holds a lock: it would spin for ever. */
-static inline bool world_unlocked(struct world *w)
+static inline bool core_unlocked(struct core *w)
 {
     const struct lock *mem = (const struct lock *)w->kern->mem;
     return !mem->held.v && !w->kern->derive_lock.held.v && !w->kern->tlb_lock.held.v;
 }
 
-static inline enum mem_state memory_state_of(struct world *w, u64 phys)
+static inline enum mem_state memory_state_of(struct core *w, u64 phys)
 {
     return (enum mem_state)w->sim->shadow[phys / 64];
 }
 
 /* One empty trap on CPU n. */
-static inline void world_trap(struct world *w, u32 n)
+static inline void core_trap(struct core *w, u32 n)
 {
-    struct cpu *cpu = world_cpu(w, n);
-    world_ipi(w, n);
+    struct cpu *cpu = core_cpu(w, n);
+    core_ipi(w, n);
     tlb_handle(cpu);
     epoch_quiesce(cpu);
-    world_cpu(w, 0);
+    core_cpu(w, 0);
 }
 
 /* All CPUs take traps until nothing waits any more. */
-static inline void world_settle(struct world *w)
+static inline void core_settle(struct core *w)
 {
     for (u32 round = 0; round < 200; round++)
-        for (u32 i = 0; i < WORLD_CPUS; i++)
-            world_trap(w, i);
+        for (u32 i = 0; i < CORE_CPUS; i++)
+            core_trap(w, i);
 }
 
-static inline int world_teardown(void **state)
+static inline int core_teardown(void **state)
 {
-    struct world *w = *state;
+    struct core *w = *state;
     sim_unit_hook(w->sim, NULL, NULL);
     sim_unit_fail(w->sim, 0);
-    world_cpu(w, 0);
-    world_settle(w);
+    core_cpu(w, 0);
+    core_settle(w);
     assert_int_equal(mem_free_bytes(w->kern->mem), w->free_bytes);
     assert_int_equal(atomic_load(&w->quota.used), 0);
     assert_int_equal(atomic_load(&w->kern->quota.used), 0);
@@ -130,4 +130,4 @@ static inline int world_teardown(void **state)
     return 0;
 }
 
-#define WORLD_TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
+#define CORE_TEST(f) cmocka_unit_test_setup_teardown(f, core_setup, core_teardown)

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Every run within a bound of preemptions, delays and faults: a depth-first search over answers, by running again with another last answer.
+ *
+ * Two reductions, both of which keep every state that the bound reaches. A switch before an operation on something that no other agent
+ * shares equals the same switch before the next shared one: it is not made; who shares what is learned, and a level that has learned something
+ * is searched again. A state met before with at least as much of the bound left leads to nothing new: the run is cut. States are told apart by the partial
+ * order of what has happened (order.h), so two runs that differ in the order of independent steps meet again.
+ * Levels: bounds 0, then 1, then 2 of each kind up to what is asked, so that the least bound that shows a bug is found first. */
+#include <stdlib.h>
+#include "explore.h"
+#include "order.h"
+
+#define VISITED_BITS 24u
+#define NODES_MAX    (1u << 20)
+
+struct step_cost {
+    u8 preemptions, delays;
+};
+
+struct search {
+    struct chooser chooser;
+    struct explore *x;
+    const struct sim *sim;
+    struct explore_bound bound, spent;
+    struct order order;
+    struct hashes *visited;
+    struct decision {
+        u32 answer, bound;
+        u8 kind;
+        bool branches;
+        struct explore_bound spent;                  /* before it */
+        struct step_cost cost[2 * WORLD_CPUS];       /* STEP: of each answer */
+    } *at;
+    u32 depth, keep, room;    /* decisions of this run; of them the first `keep` are given */
+    bool full;
+};
+
+static bool within(const struct explore_bound *a, const struct explore_bound *bound)
+{
+    return a->preemptions <= bound->preemptions && a->delays <= bound->delays && a->faults <= bound->faults;
+}
+
+static struct explore_bound decision_cost(const struct decision *d, u32 answer)
+{
+    struct explore_bound c = { 0 };
+    if (!answer || d->kind == CHOICE_INPUT)
+        return c;
+    if (d->kind == CHOICE_STEP) {
+        c.preemptions = d->cost[answer].preemptions;
+        c.delays = d->cost[answer].delays;
+    } else {
+        *(d->kind == CHOICE_FAULT ? &c.faults : &c.delays) = 1;
+    }
+    return c;
+}
+
+static struct explore_bound add(struct explore_bound a, struct explore_bound b)
+{
+    return (struct explore_bound){ a.preemptions + b.preemptions, a.delays + b.delays, a.faults + b.faults };
+}
+
+/* Is a switch here different from one later? Only if the one that would go on is about to do something that others see. */
+static bool worth_a_switch(const struct search *q, const struct sim_agents *a)
+{
+    if (a->free)
+        return true;
+    const struct sim_pending *p = sim_pending(q->sim, a->list[0]);
+    return p->object == OBJECT_NONE || order_shared(&q->order, p->object);
+}
+
+/* Met before with as much left? The three rests are packed into a byte each; what is kept is the best that was met. */
+static bool visited_before(struct search *q)
+{
+    const struct sim_agents *a = sim_agents(q->sim);
+    const u64 key = hash_mix(q->order.sum, (u64)a->current << 9 | (u64)a->free << 8 | a->list[0]);
+    const u64 rest = (u64)(q->bound.preemptions - q->spent.preemptions) << 16 | (u64)(q->bound.delays - q->spent.delays) << 8 |
+                     (q->bound.faults - q->spent.faults);
+    u64 *best = hashes_find(q->visited, key, true);
+    if (!best)
+        return false;
+    const u64 known = *best - 1;
+    if (*best && (known >> 16 & 255) >= (rest >> 16 & 255) && (known >> 8 & 255) >= (rest >> 8 & 255) && (known & 255) >= (rest & 255))
+        return true;
+    *best = rest + 1;
+    return false;
+}
+
+static void decision_fill(struct search *q, struct decision *d, u32 bound, enum choice_kind kind)
+{
+    const struct sim_agents *a = sim_agents(q->sim);
+    *d = (struct decision){ .bound = bound, .kind = (u8)kind, .spent = q->spent, .branches = kind != CHOICE_SKEW && kind != CHOICE_SLICE };
+    if (kind != CHOICE_STEP)
+        return;
+    d->branches = worth_a_switch(q, a);
+    for (u32 i = 0; i < min(bound, (u32)array_size(d->cost)); i++) {
+        const struct explore_bound c = explore_cost(q->sim, i, kind);
+        d->cost[i] = (struct step_cost){ (u8)c.preemptions, (u8)c.delays };
+    }
+}
+
+static u32 search_answer(struct chooser *self, u32 bound, enum choice_kind kind)
+{
+    struct search *q = container_of(self, struct search, chooser);
+    order_follow(&q->order, q->sim);
+    if (q->depth >= q->keep) {
+        if (kind == CHOICE_STEP && visited_before(q))
+            return CHOICE_CUT;
+        if (q->depth == q->room) {
+            q->full = true;
+            return CHOICE_CUT;
+        }
+        decision_fill(q, &q->at[q->depth], bound, kind);
+    }
+    struct decision *d = &q->at[q->depth++];
+    if (d->bound != bound || d->kind != kind) {   /* the same answers, another question: the world is not a function of its answers */
+        q->x->nondeterministic = true;
+        return CHOICE_CUT;
+    }
+    q->spent = add(q->spent, decision_cost(d, d->answer));
+    if (kind != CHOICE_STEP)
+        order_answer(&q->order, sim_agents(q->sim)->current, kind, d->answer);
+    return d->answer;
+}
+
+/* The next run: the last decision that has an answer left within the bound takes it. */
+static bool search_next(struct search *q, u32 floor)
+{
+    for (u32 i = q->depth; i-- > floor;) {
+        struct decision *d = &q->at[i];
+        while (d->branches && d->answer + 1 < d->bound) {
+            d->answer++;
+            const struct explore_bound total = add(d->spent, decision_cost(d, d->answer));
+            if (within(&total, &q->bound)) {
+                q->keep = i + 1;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void search_begin(struct search *q)
+{
+    q->depth = 0;
+    q->spent = (struct explore_bound){ 0 };
+    order_clear(&q->order);
+}
+
+/* All runs of one level. False: the last one failed, or the budget is spent. */
+static bool search_level(struct search *q)
+{
+    struct explore *x = q->x;
+    hashes_clear(q->visited);
+    q->keep = 0;
+    do {
+        search_begin(q);
+        if (!explore_run(x, &q->chooser) || x->nondeterministic || q->full)
+            return false;
+        order_follow(&q->order, q->sim);
+        if (x->outcome.end == SIM_SHUTDOWN)
+            hashes_find(x->seen, q->order.sum, true);
+        if (x->options.runs && x->stats.runs >= x->options.runs)
+            return false;
+    } while (search_next(q, 0));
+    return true;
+}
+
+static bool search_levels(struct search *q)
+{
+    const struct explore_bound all = q->x->options.bound;
+    const u32 levels = max(max(all.preemptions, all.delays), all.faults);
+    for (u32 i = 0; i <= levels; i++) {
+        q->bound = (struct explore_bound){ min(i, all.preemptions), min(i, all.delays), min(i, all.faults) };
+        u32 known;
+        do {
+            known = order_shared_count(&q->order);
+            if (!search_level(q))
+                return false;
+        } while (order_shared_count(&q->order) != known);
+    }
+    return true;
+}
+
+static enum explore_status explore_bounded(struct explore *x)
+{
+    struct search q = { .chooser = { search_answer }, .x = x, .sim = world_machine(x->world), .room = NODES_MAX };
+    q.visited = hashes_new(VISITED_BITS);
+    q.at = malloc(q.room * sizeof(*q.at));
+    enum explore_status status = EXPLORE_STALE;
+    if (q.visited && q.at && order_init(&q.order)) {
+        const bool all = search_levels(&q);
+        status = x->nondeterministic ? EXPLORE_STALE : explore_verdict(x, all);
+        order_free(&q.order);
+    }
+    x->reached = q.bound;
+    hashes_free(q.visited);
+    free(q.at);
+    return status;
+}
+
+const struct strategy strategy_bounded = { "bounded", "every run within the bound of preemptions, delays and faults", explore_bounded };

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What agents do: see event.h. Recorded in worlds only; elsewhere a point is a step and nothing more. */
+#include "machine_model.h"
+
+const char *const sim_op_name[OP_COUNT] = {
+    "-", "load", "store", "flush", "rmw", "rmw-same", "add", "fence", "walk", "walk-mark", "plain-read", "plain-write", "copy", "ipi", "look",
+    "accept", "invalidate", "state", "fault", "machine", "relax", "end",
+};
+
+extern u8 __executable_start[];   /* the linker's: where the image begins */
+
+u64 sim_object(const struct sim *s, const void *address)
+{
+    const u64 phys = (u64)address - (u64)s->ram;
+    return phys < s->ram_bytes ? OBJECT_RAM(phys) : OBJECT_HOST((u64)address - (u64)__executable_start);
+}
+
+const void *sim_object_memory(const struct sim *s, u64 object)
+{
+    const u64 at = OBJECT_ADDRESS(object);
+    if (OBJECT_CLASS(object) == OBJECT_CLASS(OBJECT_RAM(0)))
+        return s->ram + at;
+    return OBJECT_CLASS(object) == OBJECT_CLASS(OBJECT_HOST(0)) ? __executable_start + at : NULL;
+}
+
+void sim_point(struct sim_cpu *cpu, enum sim_op op, u64 object, u32 bytes, const void *site)
+{
+    cpu->pending = (struct sim_pending){ object, (u64)site, bytes, (u8)op };
+    sim_step(cpu);
+}
+
+/* What a turn of a spin loop has read: it sleeps until one of these changes. */
+static void turn_note(struct sim_cpu *cpu, enum sim_effect effect, u64 object, u64 value)
+{
+    if (effect >= EFFECT_ADD) {
+        cpu->turn_wrote = true;
+        cpu->turn_words = 0;
+        return;
+    }
+    for (u32 i = 0; i < min(cpu->turn_words, TURN_WORDS); i++) {
+        if (cpu->turn_word[i].object == object) {
+            cpu->turn_word[i].value = value;
+            cpu->turn_word[i].bytes = cpu->pending.bytes;
+            return;
+        }
+    }
+    if (cpu->turn_words < TURN_WORDS) {
+        cpu->turn_word[cpu->turn_words].object = object;
+        cpu->turn_word[cpu->turn_words].value = value;
+        cpu->turn_word[cpu->turn_words].bytes = cpu->pending.bytes;
+    }
+    if (cpu->turn_words <= TURN_WORDS)
+        cpu->turn_words++;
+}
+
+static struct sim_event *event_new(struct sim *s)
+{
+    if (s->event_count == EVENTS_MAX)
+        sim_end(s, SIM_BUDGET, "more than %u events in a run", EVENTS_MAX);
+    return &s->events[s->event_count++];
+}
+
+void sim_did(struct sim_cpu *cpu, enum sim_op op, enum sim_effect effect, u64 object, u64 before, u64 after)
+{
+    struct sim *s = cpu->sim;
+    if (effect != EFFECT_NONE)
+        turn_note(cpu, effect, object, after);
+    if (!s->world)
+        return;
+    *event_new(s) = (struct sim_event){
+        .object = object, .before = before, .after = after, .site = cpu->pending.site, .step = s->step, .bytes = cpu->pending.bytes,
+        .agent = (u8)cpu->id, .op = (u8)op, .effect = (u8)effect,
+    };
+}
+
+void sim_flushed(struct sim_cpu *cpu, const struct sim_pending *p, u64 before, u64 after)
+{
+    struct sim *s = cpu->sim;
+    if (!s->world)
+        return;
+    *event_new(s) = (struct sim_event){
+        .object = p->object, .before = before, .after = after, .site = p->site, .step = s->step, .bytes = p->bytes,
+        .agent = (u8)(SIM_FLUSHER + cpu->id), .op = OP_FLUSH, .effect = EFFECT_WRITE,
+    };
+}
+
+const struct sim_agents *sim_agents(const struct sim *s)
+{
+    return &s->agents;
+}
+
+const struct sim_pending *sim_pending(const struct sim *s, u32 agent)
+{
+    const struct sim_cpu *cpu = &s->cpu[agent % SIM_FLUSHER];
+    return agent < SIM_FLUSHER ? &cpu->pending : &cpu->flushing;
+}
+
+const struct sim_event *sim_events(const struct sim *s, u32 *count)
+{
+    *count = s->event_count;
+    return s->events;
+}

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Worlds as the machine sees them: what sched.c calls, and what the harness drives. */
+#pragma once
+#include "machine_model.h"
+#include "world.h"
+
+void world_step(struct sim *s);     /* before each decision: the test's check */
+void world_quiet(struct sim *s);    /* nobody can step: the run's end, or returns if a timer is to be waited for */

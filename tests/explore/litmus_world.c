@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Small worlds whose numbers of executions are known from other explorers: does ours reach the same ones, no more and no fewer? */
+#include "world.h"
+
+/* ---- Message passing: data, then flag ---- */
+static atomic_u64 *flag, *data;
+
+static void message_setup(void)
+{
+    flag = world_alloc(8);
+    data = world_alloc(8);
+    world_label(flag, 8, "flag");
+    world_label(data, 8, "data");
+}
+
+static void message_writer(void)
+{
+    atomic_store(data, 42);
+    atomic_store(flag, 1);
+}
+
+static void message_reader(void)
+{
+    while (!atomic_load(flag))
+        mach_relax();
+    world_assert(atomic_load(data) == 42, "data before flag");
+}
+
+WORLD_TEST(message, .question = "Does the flag come after the data?", .cpus = 2, .setup = message_setup,
+           .program = { message_writer, message_reader }, .unbounded = true);
+
+/* ---- Store buffers: each stores its flag, then reads the other's ---- */
+static atomic_u64 *wish[2];
+static u64 *saw;
+
+static void lost_setup(void)
+{
+    saw = world_alloc(16);
+    for (u32 i = 0; i < 2; i++) {
+        wish[i] = world_alloc(8);
+        world_label(wish[i], 8, "wish%u", i);
+    }
+}
+
+static void lost_program(void)
+{
+    const u32 me = world_id();
+    atomic_store(wish[me], 1);
+    saw[me] = atomic_load(wish[1 - me]);
+}
+
+static void lost_end(void)
+{
+    world_assert(saw[0] || saw[1], "both missed the other's flag: nobody wakes anybody");
+}
+
+WORLD_TEST(lost_wakeup, .question = "Can each side miss the other's flag?", .cpus = 2, .setup = lost_setup,
+           .program = { lost_program, lost_program }, .end = lost_end, .unbounded = true, .sc = true);

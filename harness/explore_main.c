@@ -9,7 +9,7 @@
 
 int world_main(int argc, char **argv)
 {
-    const struct strategy *all[] = { &strategy_straight, &strategy_random, &strategy_pct, &strategy_bounded };
+    const struct strategy *all[] = { &strategy_straight, &strategy_random, &strategy_pct, &strategy_bounded, &strategy_dpor };
     if (argc < 3)
         return 2;
     struct explore_options o = { .bound = { 2, 2, 0 }, .seed = 1 };

@@ -67,6 +67,9 @@ struct sim_cpu {
     u64 turn_writes;           /* sim->writes at the last mach_relax */
     struct { u64 object, value; u32 bytes; } turn_word[TURN_WORDS];   /* what the turn has read since it last changed anything */
     u32 turn_words;            /* TURN_WORDS + 1: too many */
+    u64 turn_last;             /* the object read last: surely read in the loop, not before it */
+    bool turn_again;           /* this turn began at a mach_relax: all it reads is read in the loop */
+    bool turn_moot;            /* asleep, and a word surely read in the loop has changed */
     bool turn_wrote;           /* the turn changed something: the next one will be another */
     bool turn_outside;         /* the turn looked at something that changes without a write: clock, device */
 

@@ -34,9 +34,11 @@ static void turn_note(struct sim_cpu *cpu, enum sim_effect effect, u64 object, u
 {
     if (effect >= EFFECT_ADD) {
         cpu->turn_wrote = true;
+        cpu->turn_again = false;
         cpu->turn_words = 0;
         return;
     }
+    cpu->turn_last = object;
     for (u32 i = 0; i < min(cpu->turn_words, TURN_WORDS); i++) {
         if (cpu->turn_word[i].object == object) {
             cpu->turn_word[i].value = value;
@@ -93,6 +95,11 @@ const struct sim_pending *sim_pending(const struct sim *s, u32 agent)
 {
     const struct sim_cpu *cpu = &s->cpu[agent % SIM_FLUSHER];
     return agent < SIM_FLUSHER ? &cpu->pending : &cpu->flushing;
+}
+
+u32 sim_step_agent(const struct sim *s, u32 step)
+{
+    return s->step_agent[step];
 }
 
 const struct sim_event *sim_events(const struct sim *s, u32 *count)

@@ -66,6 +66,7 @@ struct sim {
     struct world *world;             /* NULL: an ordinary machine */
     struct snapshot *snapshot;       /* NULL: no mark */
     struct sim_event *events;        /* EVENTS_MAX of them */
+    u8 *step_agent;                  /* who made each step; EVENTS_MAX of them */
     u32 event_count, step;
     u32 awaits;                      /* CPUs that fell asleep in mach_relax */
     bool await_last;                 /* a spinner whose words changed goes on only when nobody else can */

@@ -109,15 +109,30 @@ static void sched_nmi(struct sim_cpu *cpu)
     cpu->in_nmi = false;
 }
 
+/* Nobody but spinners is left. One whose turn also wrote gets another: perhaps its loop writes in each turn. One of whose words has changed
+ * goes on if that word may have been read before the loop. What the others would read now, another order of steps reads at once: such a run is
+ * explored anyway, and this one ends. */
+static bool stuck_wake(struct sim *s)
+{
+    u64 wake = 0;
+    for (u64 left = s->spinning; left; left &= left - 1) {
+        const struct sim_cpu *cpu = &s->cpu[__builtin_ctzl(left)];
+        if (!cpu->turn_moot && (s->awake & bit(cpu->id) || cpu->turn_wrote))
+            wake |= bit(cpu->id);
+    }
+    if (!wake && s->awake)
+        sim_end(s, SIM_STOPPED, "%s", "");
+    s->steppable |= wake;
+    s->spinning &= ~wake;
+    s->awake &= ~wake;
+    return wake;
+}
+
 /* Nobody can step: spinners that were to come last, else time passes, else it is over. */
 static void sched_stuck(struct sim *s)
 {
-    if (s->awake) {
-        s->steppable |= s->awake;
-        s->spinning &= ~s->awake;
-        s->awake = 0;
+    if (s->spinning && stuck_wake(s))
         return;
-    }
     if (s->world)
         world_quiet(s);   /* comes back if a timer is to be waited for */
     if (s->timer_next == ~0ul)
@@ -141,7 +156,8 @@ static void sched_decide(struct sim_cpu *cpu, enum order order)
             continue;
         }
         const u32 agent = s->agents.list[choice(s->agents.count, CHOICE_STEP)];
-        s->step++;
+        if (s->world)
+            world_chose(s, agent);
         if (agent >= SIM_FLUSHER) {
             store_flush(&s->cpu[agent - SIM_FLUSHER]);
             continue;
@@ -236,10 +252,11 @@ void sim_wrote(struct sim *s, u64 object)
 {
     s->writes++;
     s->relaxes = 0;
-    for (u64 left = s->spinning & ~s->awake; left; left &= left - 1) {
+    for (u64 left = s->spinning; left; left &= left - 1) {
         struct sim_cpu *cpu = &s->cpu[__builtin_ctzl(left)];
         if (!turn_reads(cpu, object))
             continue;
+        cpu->turn_moot = cpu->turn_moot || cpu->turn_again || object == cpu->turn_last;
         if (s->await_last)
             s->awake |= bit(cpu->id);
         else
@@ -263,16 +280,28 @@ void sim_pass(struct sim_cpu *cpu)
     sim_time(cpu, min((u64)RELAX_TICKS, s->timer_next > s->clock ? s->timer_next - s->clock : 0));
 }
 
-/* Is what this turn read still what the CPU would read? */
-static bool turn_same(struct sim_cpu *cpu)
+/* Would the CPU read something else now? */
+static bool turn_changed(const struct sim_cpu *cpu, u32 i)
 {
-    for (u32 i = 0; i < cpu->turn_words; i++) {
-        const void *word = sim_object_memory(cpu->sim, cpu->turn_word[i].object);
-        bool own;
-        if (word && store_read(cpu, word, cpu->turn_word[i].bytes, &own) != cpu->turn_word[i].value)
+    const void *word = sim_object_memory(cpu->sim, cpu->turn_word[i].object);
+    bool own;
+    return word && store_read(cpu, word, cpu->turn_word[i].bytes, &own) != cpu->turn_word[i].value;
+}
+
+static bool turn_same(const struct sim_cpu *cpu)
+{
+    for (u32 i = 0; i < cpu->turn_words; i++)
+        if (turn_changed(cpu, i))
             return false;
-    }
     return true;
+}
+
+static bool turn_last_changed(const struct sim_cpu *cpu)
+{
+    for (u32 i = 0; i < min(cpu->turn_words, TURN_WORDS); i++)
+        if (cpu->turn_word[i].object == cpu->turn_last)
+            return turn_changed(cpu, i);
+    return false;
 }
 
 void mach_relax(void)
@@ -281,16 +310,21 @@ void mach_relax(void)
     struct sim *s = cpu->sim;
     const bool outside = cpu->turn_outside || (!cpu->turn_words && !cpu->turn_wrote);   /* a turn that looks at nothing is a delay */
     const bool same = cpu->turn_words > TURN_WORDS ? cpu->turn_writes == s->writes : turn_same(cpu);
-    const bool asleep = !outside && !cpu->turn_wrote && same;
+    const bool failed = !outside && cpu->turn_words, asleep = failed && (same || s->await_last);
+    if (!s->unit && failed)
+        s->awaits++;
     if (!s->unit && asleep) {
         sim_did(cpu, OP_RELAX, EFFECT_NONE, OBJECT_CPU(cpu->id), 0, 0);
-        s->awaits++;
+        cpu->turn_moot = !same && (cpu->turn_again || turn_last_changed(cpu));
         s->spinning |= bit(cpu->id);
+        if (!same)
+            s->awake |= bit(cpu->id);
         sim_wait(cpu);
     }
     cpu->turn_writes = s->writes;
     cpu->turn_words = 0;
     cpu->turn_outside = cpu->turn_wrote = false;
+    cpu->turn_again = true;
     if (s->unit) {
         sim_step(cpu);
         if (++s->relaxes > UNIT_RELAXES)

@@ -191,6 +191,13 @@ void world_step(struct sim *s)
     }
 }
 
+void world_chose(struct sim *s, u32 agent)
+{
+    if (s->step + 1 == EVENTS_MAX)
+        sim_end(s, SIM_BUDGET, "more than %u steps in a run", EVENTS_MAX);
+    s->step_agent[++s->step] = (u8)agent;
+}
+
 void world_quiet(struct sim *s)
 {
     struct world *w = s->world;
@@ -252,9 +259,10 @@ struct world *world_open(const struct world_test *t, bool verify)
     w->heap = WORLD_HEAP;
     world_here = w;
     s->events = malloc(EVENTS_MAX * sizeof(*s->events));
+    s->step_agent = calloc(EVENTS_MAX, 1);
     sim_unit_cpu(s, 0);
     const char *wrong = t->setup ? sim_unit_expect_panic(s, setup_call, (void *)t) : NULL;
-    if (wrong || !s->events) {
+    if (wrong || !s->events || !s->step_agent) {
         fprintf(stderr, "world %s: setup: %s\n", t->name, wrong ? wrong : "no memory");
         world_close(w);
         return NULL;
@@ -276,7 +284,7 @@ struct world *world_open(const struct world_test *t, bool verify)
 void world_close(struct world *w)
 {
     free(w->sim->events);
-    w->sim->events = NULL;
+    free(w->sim->step_agent);
     sim_destroy(w->sim);
     free(w);
     world_here = NULL;

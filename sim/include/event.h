@@ -78,4 +78,5 @@ const struct sim_agents *sim_agents(const struct sim *s);
 const struct sim_pending *sim_pending(const struct sim *s, u32 agent);
 /* The events since the snapshot (world.h), oldest first. Recorded only in worlds. At most EVENTS_MAX: then the run ends (SIM_BUDGET). */
 const struct sim_event *sim_events(const struct sim *s, u32 *count);
-#define EVENTS_MAX (1u << 18)
+u32 sim_step_agent(const struct sim *s, u32 step);
+#define EVENTS_MAX (1u << 18)   /* steps, too */

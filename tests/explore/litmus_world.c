@@ -56,3 +56,84 @@ static void lost_end(void)
 
 WORLD_TEST(lost_wakeup, .question = "Can each side miss the other's flag?", .cpus = 2, .setup = lost_setup,
            .program = { lost_program, lost_program }, .end = lost_end, .unbounded = true, .sc = true);
+
+/* ---- Seven CPUs, one fetch_add each: every order differs when somebody looks at the result, none when nobody does ---- */
+static atomic_u64 *counter;
+
+static void counter_setup(void)
+{
+    counter = world_alloc(8);
+    world_label(counter, 8, "counter");
+}
+
+static void counter_fetch(void)
+{
+    (void)atomic_fetch_add(counter, 1);
+}
+
+static void counter_add(void)
+{
+    atomic_add(counter, 1);
+}
+
+static void counter_end(void)
+{
+    world_assert(counter->v == 7, "%lu of 7 counted", counter->v);
+}
+
+WORLD_TEST(fetch_add_7, .question = "Seven orders of seven additions?", .cpus = 7, .setup = counter_setup, .end = counter_end, .unbounded = true,
+           .program = { counter_fetch, counter_fetch, counter_fetch, counter_fetch, counter_fetch, counter_fetch, counter_fetch });
+WORLD_TEST(add_7, .question = "One order of seven additions whose result nobody sees?", .cpus = 7, .setup = counter_setup, .end = counter_end,
+           .unbounded = true, .program = { counter_add, counter_add, counter_add, counter_add, counter_add, counter_add, counter_add });
+
+/* ---- MCS lock: each of N acquires and releases once ---- */
+struct mcs {
+    atomic_u64 next, locked;   /* next: number + 1 */
+};
+static struct mcs *mcs;
+static atomic_u64 *tail;
+static u64 *inside;
+
+static void mcs_setup(void)
+{
+    mcs = world_alloc(8 * sizeof(*mcs));
+    tail = world_alloc(8);
+    inside = world_alloc(8);
+    world_label(mcs, 8 * sizeof(*mcs), "mcs");
+    world_label(tail, 8, "tail");
+}
+
+static void mcs_program(void)
+{
+    const u32 me = world_id();
+    atomic_store(&mcs[me].next, 0);
+    atomic_store(&mcs[me].locked, 1);
+    const u64 before = atomic_xchg(tail, me + 1);
+    if (before) {
+        atomic_store(&mcs[before - 1].next, me + 1);
+        while (atomic_load(&mcs[me].locked))
+            mach_relax();
+    }
+    ++*inside;
+    u64 next = atomic_load(&mcs[me].next);
+    if (!next) {
+        u64 last = me + 1;
+        if (atomic_cas(tail, &last, 0))
+            return;
+        while (!(next = atomic_load(&mcs[me].next)))
+            mach_relax();
+    }
+    atomic_store(&mcs[next - 1].locked, 0);
+}
+
+#define MCS(n, ...)                                                                                                    \
+    static void mcs_end_##n(void)                                                                                      \
+    {                                                                                                                  \
+        world_assert(*inside == n, "%lu of %u sections", *inside, n);                                                  \
+    }                                                                                                                  \
+    WORLD_TEST(mcs_##n, .question = "Does each of the CPUs get the lock once?", .cpus = n, .setup = mcs_setup, .end = mcs_end_##n, \
+               .unbounded = true, .program = { __VA_ARGS__ })
+MCS(2, mcs_program, mcs_program);
+MCS(3, mcs_program, mcs_program, mcs_program);
+MCS(4, mcs_program, mcs_program, mcs_program, mcs_program);
+MCS(5, mcs_program, mcs_program, mcs_program, mcs_program, mcs_program);

@@ -82,6 +82,7 @@ struct sim {
 
     /* What the tsan build counts. */
     u64 plain_reads, plain_writes;
+    struct race *race;               /* NULL: races are not judged */
 };
 
 extern _Thread_local struct sim *sim_here;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Open addressing with linear probing: see keymap.h. Nothing is ever removed but by emptying, so a probe ends at the first slot of another version. */
+/* Open addressing with linear probing: see keymap.h. Nothing is removed but by emptying, so a probe ends at the first slot of another version. */
 #include <string.h>
 #include <sys/mman.h>
 #include "keymap.h"

@@ -69,7 +69,7 @@ struct sim {
     u32 event_count, step;
     u32 awaits;                      /* CPUs that fell asleep in mach_relax */
     bool await_last;                 /* a spinner whose words changed goes on only when nobody else can */
-    bool race;                       /* plain accesses are judged */
+    struct race *race;               /* NULL: races are not judged */
 
     /* Unit tests. */
     bool unit;
@@ -82,7 +82,6 @@ struct sim {
 
     /* What the tsan build counts. */
     u64 plain_reads, plain_writes;
-    struct race *race;               /* NULL: races are not judged */
 };
 
 extern _Thread_local struct sim *sim_here;

@@ -62,10 +62,16 @@ void race_reset(struct sim *s)
     r->cell_count = r->vector_count = 1;
     r->cell_free = 0;
     r->era = r->era == ~0u ? 1 : r->era + 1;
-    r->full = false;
+    r->full = r->paused = false;
     for (u32 i = 0; i < r->cpu_count; i++)
         for (u32 j = 0; j < r->cpu_count; j++)
             r->now[i][j] = i == j;
+}
+
+void race_pause(struct sim *s, bool paused)
+{
+    if (s->race)
+        s->race->paused = paused;
 }
 
 static void race_cells_free(void *arg, u32 first)
@@ -175,7 +181,7 @@ static void race_access(struct sim_cpu *cpu, const struct race_access *a)
 void race_plain(struct sim_cpu *cpu, const void *address, u64 bytes, bool write, u64 site)
 {
     const struct race *r = cpu->sim->race;
-    if (!r || r->full || !bytes || (u64)address - (u64)cpu->fiber.stack < cpu->fiber.bytes)
+    if (!r || (r->full | r->paused) || !bytes || (u64)address - (u64)cpu->fiber.stack < cpu->fiber.bytes)
         return;
     race_access(cpu, &(struct race_access){ address, bytes, site, RACE_PLAIN | (write ? RACE_WRITE : 0) });
 }
@@ -183,7 +189,7 @@ void race_plain(struct sim_cpu *cpu, const void *address, u64 bytes, bool write,
 void race_atomic(struct sim_cpu *cpu, const void *address, u64 bytes, bool write, u64 site)
 {
     const struct race *r = cpu->sim->race;
-    if (!r || r->full || !bytes)
+    if (!r || (r->full | r->paused) || !bytes)
         return;
     race_access(cpu, &(struct race_access){ address, bytes, site, write ? RACE_WRITE : 0 });
 }

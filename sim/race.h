@@ -16,6 +16,8 @@ void race_destroy(struct sim *s);
 
 /* All CPUs meet here: nothing earlier races with anything later. At a snapshot, at each return to it, at the start of a CPU. */
 void race_reset(struct sim *s);
+/* A test's own checks look at memory between the steps: they are nobody's accesses. Ends with the next reset. */
+void race_pause(struct sim *s, bool paused);
 /* The memory was given to somebody else: what was done to it before is forgotten. */
 void race_forget(struct sim *s, const void *address, u64 bytes);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The state of the race detector, as race.c (accesses) and race_order.c (clocks) share it. All tables are bounded; the first that is full ends judging
- * until the next reset. */
+/* The state of the race detector, as race.c (accesses) and race_order.c (clocks) share it. All tables are bounded; the first that is full ends
+ * judging until the next reset. */
 #pragma once
 #include "memory.h"
 #include "race.h"
@@ -21,5 +21,5 @@ struct race {
     u32 now[SIM_CPUS_MAX][SIM_CPUS_MAX];   /* now[i]: what CPU i knows of every CPU's clock, its own included */
     struct stack_depot stacks;
     struct race_report last;
-    bool found, full;
+    bool found, full, paused;
 };

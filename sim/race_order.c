@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What orders accesses: vector clocks. now[i][j] is the clock of CPU j up to which CPU i comes after it; a CPU's own clock grows at each release, so that
- * what it does later is told from what it released. A released vector is written once and never changed: words, stores in their buffers and IPIs
- * name it by a number. */
+/* What orders accesses: vector clocks. now[i][j] is the clock of CPU j up to which CPU i comes after it; a CPU's own clock grows at each release, so
+ * that what it does later is told from what it released. A released vector is written once and never changed: words, stores in their buffers and
+ * IPIs name it by a number. */
 #include "race_model.h"
 
 static const u32 *race_vector(const struct race *r, u32 vector)

@@ -8,6 +8,7 @@ struct fiber {
     void *stack;           /* lowest usable byte; NULL: the thread's own stack */
     size_t bytes;
     void *sanitizer;       /* the address sanitizer's handle while it does not run */
+    u32 node;              /* its call stack, in instrumented code and while races are judged: race.h */
 };
 
 /* Prepare to run entry(arg) on the stack at its first switch; entry must not return. */

@@ -70,7 +70,7 @@ struct sim {
     u32 event_count, step;
     u32 awaits;                      /* CPUs that fell asleep in mach_relax */
     bool await_last;                 /* a spinner whose words changed goes on only when nobody else can */
-    bool race;                       /* plain accesses are judged */
+    struct race *race;               /* NULL: races are not judged */
 
     /* Unit tests. */
     bool unit;

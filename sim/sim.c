@@ -7,6 +7,7 @@
 #include "arch/x86.h"
 #include "firmware.h"
 #include "memory.h"
+#include "race.h"
 #include "snapshot.h"
 #include "start.h"
 #include "virt_model.h"
@@ -130,6 +131,7 @@ void sim_destroy(struct sim *s)
     free(s->cpu);
     snapshot_destroy(s);
     memory_destroy(s);
+    race_destroy(s);
     if (sim_here == s)
         sim_here = NULL;
     free(s);

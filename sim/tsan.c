@@ -1,32 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What -fsanitize=thread calls in the exploring build of the kernel: our own functions instead of the sanitizer's runtime. They observe plain
- * accesses and cannot redirect them. Found: an access outside RAM and stack inside the machine's mapping, to memory that is not live, and a
- * plain store into a page table (walkers read those at any time: it must be atomic). Constants and a test's own memory are not judged. */
+ * accesses, each before it is made, and cannot redirect them. Found: an access outside RAM and stack inside the machine's mapping, to memory
+ * that is not live, a plain store into a page table (walkers read those at any time: it must be atomic), and while races are judged, a race.
+ * Constants and a test's own memory are judged for races only. */
 #include "memory.h"
+#include "race.h"
 #include "snapshot.h"
 #include "world_run.h"
 
-/* A fiber's own stack begins anew with each run. */
-static void tsan_undo(struct sim *s, const void *address, u64 bytes)
+static void tsan_check(struct sim *s, const void *address, u64 bytes, bool write)
 {
-    if (s->snapshot && (u64)address - (u64)s->current->fiber.stack >= s->current->fiber.bytes)
-        snapshot_log(s, address, bytes);
-}
-
-static void tsan_access(const void *address, u64 bytes, bool write)
-{
-    struct sim *s = sim_here;
-    if (!s)
-        return;
-    if (write) {
-        s->plain_writes++;
-        tsan_undo(s, address, bytes);
-    } else {
-        s->plain_reads++;
-    }
-    const u64 offset = (u64)address - (u64)s->map;
-    if (offset >= s->map_bytes)
-        return;
     const u64 phys = (u64)address - (u64)s->ram;
     if (phys >= s->ram_bytes) {
         const u64 stack = (u64)address - (u64)s->current->fiber.stack;
@@ -39,19 +22,41 @@ static void tsan_access(const void *address, u64 bytes, bool write)
         sim_finding("plain write into the page table at 0x%lx: walkers read it at any time", align_down(phys, PAGE_SIZE));
 }
 
+/* The long way, for worlds. A fiber's own stack begins anew with each run: not logged. Apart, so that the short one saves no register. */
+static __attribute__((noinline)) void tsan_watch(struct sim *s, const void *address, u64 bytes, bool write, const void *site)
+{
+    if ((u64)address - (u64)s->map < s->map_bytes)
+        tsan_check(s, address, bytes, write);
+    race_plain(s->current, address, bytes, write, (u64)site);
+    if (write && (u64)address - (u64)s->current->fiber.stack >= s->current->fiber.bytes)
+        undo_write(s, address, bytes);
+}
+
+static inline void tsan_access(const void *address, u64 bytes, bool write, const void *site)
+{
+    struct sim *s = sim_here;
+    if (!s)
+        return;
+    if (write)
+        s->plain_writes++;
+    else
+        s->plain_reads++;
+    if (unlikely(s->race || s->snapshot))
+        tsan_watch(s, address, bytes, write, site);
+    else if ((u64)address - (u64)s->map < s->map_bytes)
+        tsan_check(s, address, bytes, write);
+}
+
+#define TSAN_CALL(name, bytes, write)                                                                                  \
+    void __tsan_##name##bytes(void *a);                                                                                \
+    void __tsan_##name##bytes(void *a) { tsan_access(a, bytes, write, __builtin_return_address(0)); }
 #define TSAN_SIZED(bytes)                                                                                              \
-    void __tsan_read##bytes(void *a);                                                                                  \
-    void __tsan_write##bytes(void *a);                                                                                 \
-    void __tsan_read_write##bytes(void *a);                                                                            \
-    void __tsan_unaligned_read##bytes(void *a);                                                                        \
-    void __tsan_unaligned_write##bytes(void *a);                                                                       \
-    void __tsan_unaligned_read_write##bytes(void *a);                                                                  \
-    void __tsan_read##bytes(void *a) { tsan_access(a, bytes, false); }                                                 \
-    void __tsan_write##bytes(void *a) { tsan_access(a, bytes, true); }                                                 \
-    void __tsan_read_write##bytes(void *a) { tsan_access(a, bytes, true); }                                            \
-    void __tsan_unaligned_read##bytes(void *a) { tsan_access(a, bytes, false); }                                       \
-    void __tsan_unaligned_write##bytes(void *a) { tsan_access(a, bytes, true); }                                       \
-    void __tsan_unaligned_read_write##bytes(void *a) { tsan_access(a, bytes, true); }
+    TSAN_CALL(read, bytes, false)                                                                                      \
+    TSAN_CALL(write, bytes, true)                                                                                      \
+    TSAN_CALL(read_write, bytes, true)                                                                                 \
+    TSAN_CALL(unaligned_read, bytes, false)                                                                            \
+    TSAN_CALL(unaligned_write, bytes, true)                                                                            \
+    TSAN_CALL(unaligned_read_write, bytes, true)
 
 TSAN_SIZED(1)
 TSAN_SIZED(2)
@@ -79,20 +84,26 @@ bool world_instrumented(void)
 
 void __tsan_func_entry(void *caller)
 {
+    struct sim *s = sim_here;
+    if (unlikely(s && s->race))
+        race_enter(s->current, (u64)caller);
 }
 
 void __tsan_func_exit(void)
 {
+    struct sim *s = sim_here;
+    if (unlikely(s && s->race))
+        race_leave(s->current);
 }
 
 void __tsan_read_range(void *a, u64 bytes)
 {
     if (bytes)
-        tsan_access(a, bytes, false);
+        tsan_access(a, bytes, false, __builtin_return_address(0));
 }
 
 void __tsan_write_range(void *a, u64 bytes)
 {
     if (bytes)
-        tsan_access(a, bytes, true);
+        tsan_access(a, bytes, true, __builtin_return_address(0));
 }

@@ -5,6 +5,7 @@
 #include "atomic.h"
 #include "machine_model.h"
 #include "memory.h"
+#include "race.h"
 #include "snapshot.h"
 #include "store_buffer.h"
 
@@ -22,6 +23,7 @@ static struct sim_cpu *atomic_locked(const void *address, u32 bytes, enum sim_op
 {
     struct sim_cpu *cpu = atomic_point(address, bytes, op, site);
     store_drain(cpu);
+    race_acquire(cpu, (u64)address);
     return cpu;
 }
 
@@ -31,9 +33,13 @@ static void atomic_put(struct sim_cpu *cpu, atomic_u64 *a, u64 v, bool adds)
     const u64 old = a->v;
     const u64 object = cpu->pending.object;
     if (old == v && !adds) {
+        race_atomic(cpu, a, 8, false, cpu->pending.site);
+        cpu->fenced = race_store(cpu);
         sim_did(cpu, OP_RMW_SAME, EFFECT_READ, object, old, old);
         return;
     }
+    race_atomic(cpu, a, 8, true, cpu->pending.site);
+    cpu->fenced = race_release(cpu, (u64)a);
     if (old != v) {
         undo_write(cpu->sim, a, 8);
         a->v = v;
@@ -42,33 +48,43 @@ static void atomic_put(struct sim_cpu *cpu, atomic_u64 *a, u64 v, bool adds)
     sim_did(cpu, adds ? OP_ADD : OP_RMW, adds ? EFFECT_ADD : EFFECT_WRITE, object, old, v);
 }
 
-static u64 load(const void *a, u32 bytes, const void *site)
+static u64 load(const void *a, u32 bytes, bool relaxed, const void *site)
 {
     struct sim_cpu *cpu = atomic_point(a, bytes, OP_LOAD, site);
     bool own;
     const u64 value = store_read(cpu, a, bytes, &own);
+    if (!own && !relaxed)
+        race_acquire(cpu, (u64)a);
+    race_atomic(cpu, a, bytes, false, (u64)site);
     sim_did(cpu, OP_LOAD, own ? EFFECT_NONE : EFFECT_READ, cpu->pending.object, value, value);
     return value;
 }
 
 u64 atomic_load(const atomic_u64 *a)
 {
-    return load(a, 8, SITE);
+    return load(a, 8, false, SITE);
 }
 
 u64 atomic_load_relaxed(const atomic_u64 *a)
 {
-    return load(a, 8, SITE);
+    return load(a, 8, true, SITE);
+}
+
+static void store(void *a, u64 v, u32 bytes, bool relaxed, const void *site)
+{
+    struct sim_cpu *cpu = atomic_point(a, bytes, OP_STORE, site);
+    race_atomic(cpu, a, bytes, true, (u64)site);
+    store_write(cpu, a, v, bytes, relaxed ? RACE_NOTHING : race_store(cpu));
 }
 
 void atomic_store(atomic_u64 *a, u64 v)
 {
-    store_write(atomic_point(a, 8, OP_STORE, SITE), a, v, 8);
+    store(a, v, 8, false, SITE);
 }
 
 void atomic_store_relaxed(atomic_u64 *a, u64 v)
 {
-    store_write(atomic_point(a, 8, OP_STORE, SITE), a, v, 8);
+    store(a, v, 8, true, SITE);
 }
 
 u64 atomic_xchg(atomic_u64 *a, u64 v)
@@ -134,12 +150,12 @@ void atomic_and(atomic_u64 *a, u64 v)
 
 u32 atomic_load32(const atomic_u32 *a)
 {
-    return (u32)load(a, 4, SITE);
+    return (u32)load(a, 4, false, SITE);
 }
 
 void atomic_store32(atomic_u32 *a, u32 v)
 {
-    store_write(atomic_point(a, 4, OP_STORE, SITE), a, v, 4);
+    store(a, v, 4, false, SITE);
 }
 
 u32 atomic_xchg32(atomic_u32 *a, u32 v)
@@ -147,6 +163,8 @@ u32 atomic_xchg32(atomic_u32 *a, u32 v)
     struct sim_cpu *cpu = atomic_locked(a, 4, OP_RMW, SITE);
     const u32 old = a->v;
     const bool same = old == v;
+    race_atomic(cpu, a, 4, true, cpu->pending.site);
+    cpu->fenced = race_release(cpu, (u64)a);
     if (!same) {
         undo_write(cpu->sim, a, 4);
         a->v = v;
@@ -161,5 +179,6 @@ void atomic_fence(void)
     struct sim_cpu *cpu = sim_this();
     sim_point(cpu, OP_FENCE, OBJECT_CPU(cpu->id), 0, SITE);
     store_drain(cpu);
+    cpu->fenced = race_store(cpu);
     sim_did(cpu, OP_FENCE, EFFECT_NONE, OBJECT_CPU(cpu->id), 0, 0);
 }

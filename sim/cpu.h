@@ -37,6 +37,7 @@ struct store_entry {
     void *address;
     u64 value, site;
     u32 bytes;
+    u64 carried;               /* race.h */
 };
 
 #define TURN_WORDS 16u         /* words a turn of a spin loop may look at; more: any write wakes it */
@@ -77,6 +78,7 @@ struct sim_cpu {
     u64 ticks;                                    /* worlds: its own time */
     struct store_entry store[STORE_BUFFER_MAX];   /* oldest first */
     u32 store_count;
+    u64 fenced;                                   /* what it had released at its last fence: race.h */
     bool draining;                                /* cannot go on before the buffer is empty */
 
     void *virt;                /* private to the VMX or SVM model */

@@ -2,6 +2,7 @@
 /* mach_*: devices. There is the local APIC's page, and ports: the two PICs and the PIT take writes, nothing else is there. */
 #include "irq.h"
 #include "mach.h"
+#include "race.h"
 #include "start.h"
 #include "store_buffer.h"
 
@@ -48,8 +49,11 @@ void mach_dev_write32(u64 phys, u32 value)
 
 void mach_fence(void)
 {
-    struct sim_cpu *cpu = mach_point();
+    struct sim_cpu *cpu = sim_this();
+    sim_point(cpu, OP_FENCE, OBJECT_CPU(cpu->id), 0, __builtin_return_address(0));
     store_drain(cpu);
+    cpu->fenced = race_store(cpu);
+    sim_did(cpu, OP_FENCE, EFFECT_NONE, OBJECT_CPU(cpu->id), 0, 0);
 }
 
 void mach_console_write(const char *text, u32 bytes)

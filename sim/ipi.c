@@ -3,6 +3,7 @@
  * once; a fixed one may be seen late by choice (irq_raise). */
 #include "arch/apic.h"
 #include "irq.h"
+#include "race.h"
 #include "start.h"
 
 #define ICR_MODE(icr)      ((u32)(icr)&0x700)
@@ -63,6 +64,7 @@ void ipi_send(struct sim_cpu *cpu, u64 icr)
     for (u32 i = 0; i < s->cpu_count; i++) {
         if (!ipi_matches(cpu, &s->cpu[i], icr))
             continue;
+        race_send(s, OBJECT_APIC(i), irq_x2apic(cpu) ? cpu->fenced : race_store(cpu));
         sim_did(cpu, OP_IPI, EFFECT_WRITE, OBJECT_APIC(i), 0, icr);
         ipi_deliver(cpu, &s->cpu[i], icr);
     }

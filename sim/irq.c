@@ -3,6 +3,7 @@
 #include <string.h>
 #include "arch/apic.h"
 #include "irq.h"
+#include "race.h"
 #include "timer.h"
 
 static bool map_get(const u64 *map, u32 vector)
@@ -95,6 +96,7 @@ void irq_raise(struct sim_cpu *target, u32 vector)
 
 u32 sim_irq_accept(struct sim_cpu *cpu)
 {
+    race_acquire(cpu, OBJECT_APIC(cpu->id));
     if (choice(2, CHOICE_SPURIOUS))
         return cpu->apic.spurious & 0xff;   /* the request is delivered later; nothing is in service (SDM 3A 10.9) */
     const u32 vector = map_top(cpu->apic.irr);

@@ -4,6 +4,7 @@
 #include "firmware.h"
 #include "mach.h"
 #include "memory.h"
+#include "race.h"
 #include "snapshot.h"
 #include "store_buffer.h"
 
@@ -72,6 +73,8 @@ void mach_copy(void *to, const void *from, size_t bytes)
     if (distance < bytes || -distance < bytes)
         sim_finding("mach_copy of ranges that overlap");
     undo_write(cpu->sim, to, bytes);
+    race_plain(cpu, from, bytes, false, (u64)__builtin_return_address(0));
+    race_plain(cpu, to, bytes, true, (u64)__builtin_return_address(0));
     memcpy(to, from, bytes);
     sim_wrote(cpu->sim, OBJECT_NONE);
 }
@@ -84,6 +87,7 @@ void mach_zero(void *to, size_t bytes)
     store_drain(cpu);
     memory_check(cpu->sim, to, bytes, "mach_zero of");
     undo_write(cpu->sim, to, bytes);
+    race_plain(cpu, to, bytes, true, (u64)__builtin_return_address(0));
     memset(to, 0, bytes);
     sim_wrote(cpu->sim, OBJECT_NONE);
 }

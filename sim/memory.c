@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "memory.h"
+#include "race.h"
 #include "sanitizer.h"
 #include "store_buffer.h"
 #include "snapshot.h"
@@ -148,6 +149,8 @@ void mach_mem_state(const void *start, size_t bytes, enum mem_state state)
         memset(lines, (int)state, count);
     }
     sim_did(s->current, OP_STATE, EFFECT_WRITE, s->current->pending.object, 0, state);
+    if (state == MEM_LIVE)
+        race_forget(s, start, bytes);
     if (state == MEM_FREE)
         translations_freed(s, phys, bytes);
     memory_tables_forget(s, phys, bytes);

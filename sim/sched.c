@@ -7,6 +7,7 @@
  * has changed, sleeps until one of these words does. When nobody can step, the clock jumps to the next timer; without one the machine is
  * deadlocked, or a world is at its end. Invariant: the CPU whose fiber runs is sim->current. */
 #include "machine_model.h"
+#include "race.h"
 #include "store_buffer.h"
 #include "timer.h"
 #include "upcall.h"
@@ -104,6 +105,7 @@ static void sched_nmi(struct sim_cpu *cpu)
     if (!cpu->nmi || cpu->in_nmi || !cpu->kern_cpu || cpu->state == CPU_GUEST)
         return;
     cpu->nmi = false;
+    race_acquire(cpu, OBJECT_APIC(cpu->id));
     cpu->in_nmi = true;
     cpu->sim->upcall.nmi(cpu->kern_cpu, 2);
     cpu->in_nmi = false;

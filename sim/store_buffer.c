@@ -2,11 +2,13 @@
 /* Store buffers: see store_buffer.h. */
 #include <string.h>
 #include "machine_model.h"
+#include "race.h"
 #include "snapshot.h"
 #include "store_buffer.h"
 
-static u64 store_memory(struct sim *s, void *address, u64 value, u32 bytes, u64 object)
+static u64 store_memory(struct sim *s, void *address, u64 value, u32 bytes, u64 object, u64 carried)
 {
+    race_flush(s, (u64)address, carried);
     u64 before = 0;
     memcpy(&before, address, bytes);
     if (before != value) {   /* rewriting what is there is no write: nobody who spins on it would see a difference */
@@ -37,22 +39,22 @@ void store_flush(struct sim_cpu *cpu)
     cpu->store_count--;
     memmove(cpu->store, cpu->store + 1, cpu->store_count * sizeof(e));
     store_head(cpu);
-    const u64 before = store_memory(cpu->sim, e.address, e.value, e.bytes, p.object);
+    const u64 before = store_memory(cpu->sim, e.address, e.value, e.bytes, p.object, e.carried);
     sim_flushed(cpu, &p, before, e.value);
 }
 
-void store_write(struct sim_cpu *cpu, void *address, u64 value, u32 bytes)
+void store_write(struct sim_cpu *cpu, void *address, u64 value, u32 bytes, u64 carried)
 {
     struct sim *s = cpu->sim;
     const u64 object = cpu->pending.object;
     if (s->unit || (!cpu->store_count && choice(2, CHOICE_DRAIN) == 0)) {
-        const u64 before = store_memory(s, address, value, bytes, object);
+        const u64 before = store_memory(s, address, value, bytes, object, carried);
         sim_did(cpu, OP_STORE, EFFECT_WRITE, object, before, value);
         return;
     }
     if (cpu->store_count == STORE_BUFFER_MAX)
         store_flush(cpu);
-    cpu->store[cpu->store_count++] = (struct store_entry){ address, value, cpu->pending.site, bytes };
+    cpu->store[cpu->store_count++] = (struct store_entry){ address, value, cpu->pending.site, bytes, carried };
     s->buffered |= bit(cpu->id);
     store_head(cpu);
     cpu->turn_wrote = true;

@@ -5,7 +5,7 @@
 #pragma once
 #include "cpu.h"
 
-void store_write(struct sim_cpu *cpu, void *address, u64 value, u32 bytes);
+void store_write(struct sim_cpu *cpu, void *address, u64 value, u32 bytes, u64 carried);
 u64 store_read(const struct sim_cpu *cpu, const void *address, u32 bytes, bool *own);   /* own buffer first, newest first */
 void store_flush(struct sim_cpu *cpu);       /* the oldest entry: a step of the flusher */
 static inline void store_drain(struct sim_cpu *cpu);   /* all of it: before a fence, a locked operation, an uncached store */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "irq.h"
 #include "memory.h"
+#include "race.h"
 #include "snapshot.h"
 #include "start.h"
 #include "store_buffer.h"
@@ -186,7 +187,9 @@ void world_step(struct sim *s)
     struct world *w = s->world;
     if (w->test->check && !w->checking) {
         w->checking = true;   /* a check that steps would come back here */
+        race_pause(s, true);
         w->test->check();
+        race_pause(s, false);
         w->checking = false;
     }
 }
@@ -210,6 +213,7 @@ void world_quiet(struct sim *s)
                 s->spinning & bit(cpu) ? "it spins on what nobody will change" : "no interrupt is pending, no timer is armed");
     }
     s->current->draining = false;
+    race_pause(s, true);
     if (w->test->end)
         w->test->end();
     sim_end(s, SIM_SHUTDOWN, "%s", "");
@@ -271,7 +275,7 @@ struct world *world_open(const struct world_test *t, bool verify)
     s->unit = false;
     s->world = w;
     s->steppable = 0;
-    if (!snapshot_region(s, w, sizeof(*w)) || !snapshot_mark(s) || ((verify || !world_instrumented()) && !snapshot_verify_begin(s))) {
+    if (!race_create(s) || !snapshot_region(s, w, sizeof(*w)) || !snapshot_mark(s) || ((verify || !world_instrumented()) && !snapshot_verify_begin(s))) {
         fprintf(stderr, "world %s: no memory for the snapshot\n", t->name);
         world_close(w);
         return NULL;
@@ -294,6 +298,7 @@ enum sim_end world_run_once(struct world *w, struct chooser *c, bool await_last)
 {
     struct sim *s = w->sim;
     snapshot_restore(s);
+    race_reset(s);
     world_here = w;
     s->config.chooser = c;
     s->await_last = await_last;

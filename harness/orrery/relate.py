@@ -87,9 +87,9 @@ class _Memory:
         """Why the value that this event read is not the current one; empty: it is, as far as the buffers tell."""
         events, event = self.found.events, self.found.events[index]
         newest = max((i for cpu, queue in self.waiting.items() if cpu != event.cpu for i in queue if events[i].object == event.object), default=-1)
-        if newest < 0 or events[newest].after == event.before:
-            return ""
         origin = self.written.get((event.object, event.bytes))
+        if newest < 0 or events[newest].after == event.before or origin and origin[1] > newest:
+            return ""
         value = f"value of step {events[origin[1]].step}" if origin else "the initial value"
         return f"reads stale: {value}, current from step {events[newest].step} still in {self.found.agents.get(events[newest].cpu, 'CPU ?')}'s buffer"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The page of a finding: details of the event pointed at, arrow keys, and #all in the address for the checkbox. The page is whole without it. */
+/* The page of a finding: details of the event pointed at, arrow keys, #all in the address for the checkbox, a start at the critical decision. The page is whole without it. */
 "use strict";
 (() => {
     const detail = document.getElementById("detail"), all = document.getElementById("everything");
@@ -20,7 +20,8 @@
             return;
         from.tabIndex = -1;
         to.tabIndex = 0;
-        to.focus();
+        to.focus({ preventScroll: true });
+        to.querySelector(".label").scrollIntoView({ block: "nearest", inline: "nearest" });
     };
     for (const body of document.querySelectorAll("svg.body")) {
         const events = [...body.querySelectorAll(".event")];
@@ -36,10 +37,21 @@
             go(event, events[near[e.key](events.indexOf(event))]);
         });
     }
+    const centre = () => {      /* of a long drawing: where it was decided */
+        for (const box of document.querySelectorAll(".drawing")) {
+            const critical = box.querySelector(".critical .answer");
+            if (critical)
+                box.scrollTop = critical.getAttribute("y") - box.clientHeight / 2;
+        }
+    };
+    const follow = () => {
+        if (all)
+            all.checked = location.hash === "#all";
+        centre();
+    };
+    follow();
     if (!all)
         return;
-    const follow = () => { all.checked = location.hash === "#all"; };
     addEventListener("hashchange", follow);
-    follow();
     all.addEventListener("change", () => { location.hash = all.checked ? "all" : "few"; });
 })();

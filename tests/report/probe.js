@@ -16,6 +16,10 @@ addEventListener("load", () => {
         handlers: every.flatMap(e => [...e.attributes]).map(a => a.name).filter(n => n.startsWith("on") || n === "style"),
         resources: performance.getEntriesByType("resource").length, wide: document.documentElement.scrollWidth > innerWidth,
     };
+    for (const answer of list(".critical .answer")) {
+        const box = answer.closest(".drawing").getBoundingClientRect();
+        seen.critical_at = (answer.getBoundingClientRect().top - box.top) / box.height;
+    }
     const lanes = list("svg.body .life").map(e => e.getBoundingClientRect().left).concat(list("text.source").map(e => e.getBoundingClientRect().left).slice(0, 1));
     seen.overlaps = list(".event[role] .label").filter(e => {
         const box = e.getBoundingClientRect();

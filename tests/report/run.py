@@ -83,7 +83,7 @@ def event(step: int, agent: int, op: str, effect: str, obj: int, before: int, af
 
 
 def related(*events: dict[str, Any]) -> relate.Relations:
-    data = dict(sample("message"), decisions=[], events=list(events))
+    data = dict(sample("message"), decisions=[], events=list(events), agents=[*sample("message")["agents"], {"id": 2, "name": "CPU 2"}])
     return relate.relations(finding.check(data))
 
 
@@ -107,6 +107,8 @@ def relations(tap: Tap) -> None:
     tap.check(found.stale.get(3) == "reads stale: value of step 0, current from step 1 still in CPU 0's buffer", "stale: names both steps", str(found.stale))
     tap.check(related(store, dict(load, before=1, after=1)).stale == {}, "stale: not when the value is the newest", "")
     tap.check(related(store, dict(load, agent=0, own=True, before=0)).stale == {}, "stale: not from one's own buffer", "")
+    younger = event(1, 2, "rmw", "write", 64, 0, 7)
+    tap.check(2 not in related(store, younger, dict(load, before=7, after=7)).stale, "stale: not when what was read was written after the store that waits", "")
     tap.check(related(store, dict(load, stale="old translation")).stale == {1: "old translation"}, "stale: the file's own words first", "")
 
 
@@ -230,6 +232,10 @@ def browser_sizes(tap: Tap) -> None:
                   f"{console} {seen}"[:500])
         tap.check(made < 5 and len(page) < 1000 * count + 50000, f"page of {count} events: made quickly, not large", f"{made:.1f} s, {len(page)} bytes")
         print(f"# page of {count} events: {len(page) >> 10} KiB, made in {made:.2f} s, browser {time.monotonic() - start - made:.1f} s")
+    late = many(5000)
+    late["decisions"] = [dict(sample("message")["decisions"][2], step=4000, agent=0)]
+    seen, _ = browse(report.html(late))
+    tap.check(0 < seen.get("critical_at", -1) < 1, "page of 5000 events: opens at the critical decision", str(seen.get("critical_at")))
     page = report.html(many(30000))
     tap.check("Only the last 20,000 of 30,000 rows are drawn." in page, "page of 30000 events: says what it leaves out")
     quiet = many(1)

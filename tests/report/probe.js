@@ -11,7 +11,7 @@ addEventListener("load", () => {
     const every = [...document.querySelectorAll("*")];
     const seen = {
         few: list(".event[role]").length, decisions: list(".decision").length, critical: list(".decision.critical .answer").map(words), lanes: list("text.lane").map(words),
-        links: list("svg.body .link").map(e => e.classList[1]), stale: list(".event.stale .label").map(words), tabs: list('.event[tabindex="0"]').length,
+        turns: list(".turn").length, links: list("svg.body .link").map(e => e.classList[1]), stale: list(".event.stale .label").map(words), tabs: list('.event[tabindex="0"]').length,
         strangers: every.map(e => e.localName).filter(n => !allowed.has(n)), scripts: document.scripts.length,
         handlers: every.flatMap(e => [...e.attributes]).map(a => a.name).filter(n => n.startsWith("on") || n === "style"),
         resources: performance.getEntriesByType("resource").length, wide: document.documentElement.scrollWidth > innerWidth,
@@ -21,10 +21,11 @@ addEventListener("load", () => {
         seen.critical_at = (answer.getBoundingClientRect().top - box.top) / box.height;
     }
     const lanes = list("svg.body .life").map(e => e.getBoundingClientRect().left).concat(list("text.source").map(e => e.getBoundingClientRect().left).slice(0, 1));
-    seen.overlaps = list(".event[role] .label").filter(e => {
+    seen.overlaps = list(".event[role] .label, text.lane").filter(e => {
         const box = e.getBoundingClientRect();
-        return lanes.some(x => x > box.left && x < box.right - 4);
+        return lanes.some(x => x > box.left + 8 && x < box.right - 4);
     }).map(words);
+    seen.longest = Math.max(0, ...list(".event[role] .label").map(e => words(e).length));
     const step = () => words(document.activeElement.querySelector(".step"));
     const events = list(".event[role]");
     if (events.length) {

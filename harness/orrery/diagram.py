@@ -29,7 +29,7 @@ def _where(event: Event) -> tuple[str, str]:
 def _kind(event: Event) -> str:
     if event.op in ("store", "flush"):
         return "wait" if event.buffered else event.op
-    return {"write": "store", "add": "store", "read": "load"}.get(event.effect, "other")
+    return "load" if event.own else {"write": "store", "add": "store", "read": "load"}.get(event.effect, "other")
 
 
 def _details(found: Finding, related: Relations, index: int) -> str:

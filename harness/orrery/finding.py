@@ -154,7 +154,7 @@ def _agent(where: str, table: Any, agents: dict[int, str]) -> int:
 
 
 def _op(where: str, table: Any) -> str:
-    return _string(where, table, "op").lower().replace("_", " ")
+    return _string(where, table, "op").lower().replace("_", "-")   # as in sim_op_name
 
 
 def _effect(where: str, table: Any) -> str:

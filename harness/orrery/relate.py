@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .finding import Decision, Event, Finding
+from .finding import EFFECTS, Decision, Event, Finding
 
 BUFFER_MAX = 64    # stores that can wait; real buffers are far smaller
 _RANGED = (1, 2)   # classes of objects that are memory: only these can overlap
-_READS = ("read", "add", "write")
 
 
 @dataclass(frozen=True)
@@ -49,12 +48,12 @@ def conflicts(events: list[Event]) -> list[bool]:
     bounds: dict[int, list[tuple[int, str, int]]] = {}   # address: (cpu, how, +1 begins or -1 ends)
     for event in events:
         how = "write" if event.buffered else event.effect
-        if event.object and how != "none":
+        if event.object:
             begin, end = _range(event)
             bounds.setdefault(begin, []).append((event.cpu, how, 1))
             bounds.setdefault(end, []).append((event.cpu, how, -1))
     count: dict[tuple[int, str], int] = {}
-    users: dict[str, set[int]] = {how: set() for how in _READS}
+    users: dict[str, set[int]] = {how: set() for how in EFFECTS}
     before = {}          # address: conflicting pieces that begin below it
     pieces = 0
     for address in sorted(bounds):
@@ -63,7 +62,7 @@ def conflicts(events: list[Event]) -> list[bool]:
             count[cpu, how] = count.get((cpu, how), 0) + delta
             (users[how].add if count[cpu, how] else users[how].discard)(cpu)
         pieces += _depends(users)
-    return [bool(e.object) and (e.effect != "none" or e.buffered) and before[_range(e)[1]] > before[_range(e)[0]] for e in events]
+    return [bool(e.object) and before[_range(e)[1]] > before[_range(e)[0]] for e in events]
 
 
 class _Memory:
@@ -153,8 +152,10 @@ def value(event: Event, arrow: str = "->") -> str:
     """What an event did to its object, or saw."""
     if event.bytes > 8:
         return f"{event.bytes} bytes"
-    if not event.object or event.effect == "none" and not event.buffered and event.before == event.after:
+    if not event.object or event.effect == "none" and event.op not in ("load", "store") and event.before == event.after:
         return ""
+    if event.buffered and event.before == event.after:
+        return f"{arrow} {number(event.after)}"    # the old value is not known before the flush
     if event.effect == "read" or event.before == event.after:
         return f"= {number(event.after)}"
     return f"{number(event.before)} {arrow} {number(event.after)}"

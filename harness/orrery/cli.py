@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from . import bundle as bundles
-from . import doctor, machines, manifest, record, run
+from . import doctor, finding, machines, manifest, record, report, run
 from .base import BadInput
 
 STATUS = "exit status: 0 everything the manifest asks for was seen, 1 not, 2 bad input"
@@ -66,6 +66,10 @@ def parser() -> argparse.ArgumentParser:
     p = _add(verbs, "bundle", "write a scenario's boot bundle", "./orrery bundle hello --output hello.bundle")
     p.add_argument("scenario")
     p.add_argument("--output", type=Path, required=True, metavar="FILE")
+    p = _add(verbs, "report", "report a finding from its events file, as text or as a page", "./orrery report events.json -o finding.html")
+    p.add_argument("events", type=Path, metavar="EVENTS.json")
+    p.add_argument("-o", "--output", type=Path, metavar="FILE.html", help="write a page that needs nothing but itself")
+    p.add_argument("--text", action="store_true", help="print the text (the default without -o)")
     return top
 
 
@@ -129,8 +133,23 @@ def _bundle(args: argparse.Namespace) -> int:
     return 0
 
 
+def _report(args: argparse.Namespace) -> int:
+    events = finding.load(args.events)
+    try:
+        if args.output:
+            page = report.html(events)
+            args.output.parent.mkdir(parents=True, exist_ok=True)
+            args.output.write_text(page, encoding="utf-8")
+        if args.text or not args.output:
+            sys.stdout.reconfigure(errors="replace")
+            print(report.text(events), end="")
+    except BadInput as error:
+        raise BadInput(f"{args.events}: {error}") from None
+    return 0
+
+
 _VERBS = {"run": _run, "record": _record, "replay": lambda args: record.replay(args.recording, args.vendor), "list": _list, "doctor": _doctor,
-          "bundle": _bundle}
+          "bundle": _bundle, "report": _report}
 
 
 def main(argv: list[str]) -> int:

@@ -9,6 +9,6 @@ u32 choice(u32 bound, enum choice_kind kind)
         return 0;
     const u32 answer = s->config.chooser->choose(s->config.chooser, bound, kind);
     if (answer >= bound)
-        sim_end(s, SIM_FINDING, "chooser answered %u of %u to kind %u", answer, bound, kind);
+        sim_broken(RULE_CHOICE_BOUND, "chooser answered %u of %u to kind %u", answer, bound, kind);
     return answer;
 }

@@ -79,7 +79,7 @@ void irq_raise(struct sim_cpu *target, u32 vector)
     if (target->state == CPU_OFF || !(a->base & APIC_BASE_ENABLE) || !(a->spurious & APIC_SVR_ENABLE))
         return;
     if (vector < 16)
-        sim_finding("interrupt vector %u: 0 to 15 are illegal (SDM 3A 10.5.2)", vector);
+        sim_broken(RULE_APIC_VECTOR, "interrupt vector %u: 0 to 15 are illegal (SDM 3A 10.5.2)", vector);
     if (map_get(a->irr, vector))
         return;
     if (!map_top(a->irr))

@@ -45,7 +45,7 @@ static void cr_virt(struct sim_cpu *cpu, u32 number, u64 value)
     const struct virt_model *v = cpu->sim->virt;
     const char *why = v && v->cr_write ? v->cr_write(cpu, number, value) : NULL;
     if (why)
-        sim_finding("CR%u = 0x%lx: %s", number, value, why);
+        sim_broken(RULE_CR_VMX, "CR%u = 0x%lx: %s", number, value, why);
 }
 
 void mach_cr0_write(u64 value)
@@ -94,7 +94,7 @@ u64 mach_dr_read(u32 number)
 {
     struct sim_cpu *cpu = mach_point();
     if (number > 7 || number == 4 || number == 5)
-        sim_finding("DR%u read", number);
+        sim_broken(RULE_CR_DR, "DR%u read", number);
     return cpu->dr[number];
 }
 
@@ -102,7 +102,7 @@ void mach_dr_write(u32 number, u64 value)
 {
     struct sim_cpu *cpu = mach_point_serial();
     if (number > 7 || number == 4 || number == 5 || (number >= 6 && value >> 32))
-        sim_finding("DR%u = 0x%lx: #GP (SDM 3B 17.2)", number, value);
+        sim_broken(RULE_CR_DR, "DR%u = 0x%lx: #GP (SDM 3B 17.2)", number, value);
     cpu->dr[number] = number == 6 ? (value & 0xe00f) | DR6_INIT : number == 7 ? value | DR7_INIT : value;
 }
 
@@ -110,7 +110,7 @@ u64 mach_msr_read(u32 msr)
 {
     u64 value = 0;
     if (!sim_msr_read(mach_point_outside(), msr, &value))
-        sim_finding("RDMSR 0x%x: #GP", msr);
+        sim_broken(RULE_MSR_READ, "RDMSR 0x%x: #GP", msr);
     return value;
 }
 
@@ -126,7 +126,7 @@ static struct sim_cpu *wrmsr_point(u32 msr)
 void mach_msr_write(u32 msr, u64 value)
 {
     if (!sim_msr_write(wrmsr_point(msr), msr, value))
-        sim_finding("WRMSR 0x%x = 0x%lx: #GP", msr, value);
+        sim_broken(RULE_MSR_WRITE, "WRMSR 0x%x = 0x%lx: #GP", msr, value);
 }
 
 bool mach_msr_read_try(u32 msr, u64 *value)
@@ -143,7 +143,7 @@ bool mach_xsetbv_try(u64 xcr0)
 {
     struct sim_cpu *cpu = mach_point_serial();
     if (!(cpu->cr4 & CR4_OSXSAVE))
-        sim_finding("XSETBV with CR4.OSXSAVE clear: #UD");
+        sim_broken(RULE_CR_XCR, "XSETBV with CR4.OSXSAVE clear: #UD");
     if (xcr0 & ~(XCR0_X87 | XCR0_SSE) || !(xcr0 & XCR0_X87))
         return false;
     cpu->xcr0 = xcr0;
@@ -154,7 +154,7 @@ u64 mach_xgetbv(void)
 {
     struct sim_cpu *cpu = mach_point();
     if (!(cpu->cr4 & CR4_OSXSAVE))
-        sim_finding("XGETBV with CR4.OSXSAVE clear: #UD");
+        sim_broken(RULE_CR_XCR, "XGETBV with CR4.OSXSAVE clear: #UD");
     return cpu->xcr0;
 }
 

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdio.h>
 #include "cpu.h"
+#include "rule.h"
 #include "sim.h"
 #include "sim_mem.h"
 #include "upcall.h"
@@ -57,6 +58,7 @@ struct sim {
     bool shutdown;                   /* mach_shutdown: ends at the next resume */
     bool stuck;                      /* nobody can step, and somebody spins */
     char message[256];
+    enum sim_rule broken;            /* the rule of the end that is being made; RULE_NONE: no rule */
 
     /* Unit tests. */
     bool unit;
@@ -84,7 +86,8 @@ void sim_pass(struct sim_cpu *cpu);                    /* the CPU waits for time
 
 /* ---- Ends ---- */
 void sim_end(struct sim *s, enum sim_end end, const char *format, ...) __attribute__((noreturn, format(printf, 3, 4)));
-/* A rule of the architecture or of a checker was broken by the kernel: say which, with the manual's section where there is one. */
+/* A rule was broken (rule.h): ends the current machine, whose message becomes "[NAME] what, where". */
+void sim_broken(enum sim_rule rule, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
 #define sim_finding(...) sim_end(sim_here, SIM_FINDING, __VA_ARGS__)
 
 void unit_end(struct sim *s) __attribute__((noreturn));   /* the end of a machine that nobody runs: unit.c */

@@ -24,7 +24,7 @@ struct virt_model {
     enum msr_answer (*msr_read)(struct sim_cpu *cpu, u32 msr, u64 *value);
     enum msr_answer (*msr_write)(struct sim_cpu *cpu, u32 msr, u64 value);
     const char *(*cr_write)(struct sim_cpu *cpu, u32 number, u64 value);   /* CR0 or CR4: NULL if allowed, else what forbids it */
-    /* VMX. The booleans are VMsucceed; misuse that would be #UD or #GP: sim_finding. */
+    /* VMX. The booleans are VMsucceed; misuse that would be #UD or #GP: sim_broken. */
     bool (*vmxon)(struct sim_cpu *cpu, u64 phys);
     bool (*vmclear)(struct sim_cpu *cpu, u64 phys);
     bool (*vmptrld)(struct sim_cpu *cpu, u64 phys);

@@ -47,7 +47,7 @@ static u32 check_instruction(struct sim_cpu *cpu, bool launched, u32 *error)
     *error = 0;
     if (!c->on) {
         c->last_check = P(1);
-        sim_finding("P01: VM entry outside VMX operation: #UD (SDM 3C 26.1)");
+        sim_broken(RULE_VMX_OFF, "P01: VM entry outside VMX operation: #UD (SDM 3C 26.1)");
     }
     if (!c->current)
         return P(4);
@@ -123,12 +123,12 @@ static void check_landing(struct sim_cpu *cpu, const struct vmcs *v)
 {
     const struct mach_vmx_host h = vmx_host(cpu);
     if (vmcs_get(v, VMCS_HOST_RIP) != h.rip || vmcs_get(v, VMCS_HOST_RSP) != h.rsp)
-        sim_finding("VM exit lands at RIP %lx, RSP %lx, not in the machine's stub on CPU %u", vmcs_get(v, VMCS_HOST_RIP),
-                    vmcs_get(v, VMCS_HOST_RSP), cpu->id);
+        sim_broken(RULE_VMX_HOST, "VM exit lands at RIP %lx, RSP %lx, not in the machine's stub on CPU %u", vmcs_get(v, VMCS_HOST_RIP),
+                   vmcs_get(v, VMCS_HOST_RSP), cpu->id);
     if (vmcs_get(v, VMCS_HOST_CS_SEL) != h.cs || vmcs_get(v, VMCS_HOST_SS_SEL) != h.ss || vmcs_get(v, VMCS_HOST_TR_SEL) != h.tr ||
         vmcs_get(v, VMCS_HOST_TR_BASE) != h.tr_base || vmcs_get(v, VMCS_HOST_GDTR_BASE) != h.gdtr_base ||
         vmcs_get(v, VMCS_HOST_IDTR_BASE) != h.idtr_base || vmcs_get(v, VMCS_HOST_GS_BASE) != h.gs_base)
-        sim_finding("VM exit loads segments or tables that are not those of CPU %u", cpu->id);
+        sim_broken(RULE_VMX_HOST, "VM exit loads segments or tables that are not those of CPU %u", cpu->id);
 }
 
 /* What the VMCS points to must not be freed memory, though it may not be read before the guest needs it. */
@@ -150,7 +150,7 @@ static u64 enter_guest(struct sim_cpu *cpu, struct resume *resume)
     struct vmx_cpu *c = vmx_of(cpu);
     struct vmcs *v = c->current;
     if (!c->machine->profile->runs)
-        sim_finding("the entry is good, but profile %s runs no guests", c->machine->profile->name);
+        sim_broken(RULE_MACHINE_MODEL, "the entry is good, but profile %s runs no guests", c->machine->profile->name);
     check_landing(cpu, v);
     check_owned(cpu, v);
     vmx_load_guest(cpu, v, resume);
@@ -169,7 +169,7 @@ static u64 enter_guest(struct sim_cpu *cpu, struct resume *resume)
     const u64 loads = vmcs_get(v, VMCS_EXIT_MSR_LOAD_COUNT);
     const u32 abort = loads ? vmx_list_load(cpu, vmcs_get(v, VMCS_EXIT_MSR_LOAD_ADDR), loads, true, &check) : 0;
     if (abort)
-        sim_finding("VMX abort: entry %u of the exit MSR-load area is refused, M%02u (SDM 3C 27.7)", abort, check & 0xff);
+        sim_broken(RULE_VMX_ABORT, "VMX abort: entry %u of the exit MSR-load area is refused, M%02u (SDM 3C 27.7)", abort, check & 0xff);
     return TRAP(TRAP_GUEST_EXIT, 0);
 }
 

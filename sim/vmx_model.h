@@ -124,7 +124,7 @@ bool vmx_pat_valid(u64 pat);
 static inline void vmx_live(struct sim_cpu *cpu, u64 phys)
 {
     if (memory_state(cpu->sim, phys) == MEM_FREE)
-        sim_finding("CPU %u: VMX reads %lx, which is freed memory", cpu->id, phys);
+        sim_broken(RULE_VMX_FREED, "CPU %u: VMX reads %lx, which is freed memory", cpu->id, phys);
 }
 static inline u64 vmx_ram_read(struct sim_cpu *cpu, u64 phys, u32 bytes)
 {

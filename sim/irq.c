@@ -101,6 +101,7 @@ u32 sim_irq_accept(struct sim_cpu *cpu)
 void irq_eoi(struct sim_cpu *cpu)
 {
     const u32 vector = map_top(cpu->apic.isr);
-    if (vector)
-        map_clear(cpu->apic.isr, vector);
+    if (!vector)
+        sim_broken(RULE_APIC_EOI, "CPU %u: EOI, but nothing is in service; a spurious vector is not ended (SDM 3A 10.9)", cpu->id);
+    map_clear(cpu->apic.isr, vector);
 }

@@ -69,6 +69,7 @@ void mach_copy(void *to, const void *from, size_t bytes)
     const u64 distance = (u64)to - (u64)from;
     if (distance < bytes || -distance < bytes)
         sim_broken(RULE_MEM_OVERLAP, "mach_copy of ranges that overlap");
+    memory_stored(cpu->sim, to, bytes);
     memcpy(to, from, bytes);
     sim_wrote(cpu->sim);
 }
@@ -80,6 +81,7 @@ void mach_zero(void *to, size_t bytes)
         return;
     store_drain(cpu);
     memory_check(cpu->sim, to, bytes, "mach_zero of");
+    memory_stored(cpu->sim, to, bytes);
     memset(to, 0, bytes);
     sim_wrote(cpu->sim);
 }

@@ -10,6 +10,7 @@
 #include "memory.h"
 #include "sanitizer.h"
 #include "store_buffer.h"
+#include "virt_model.h"
 
 #define GUARD_BYTES (64 * PAGE_SIZE)
 #define STACK_BYTES (64 * PAGE_SIZE)   /* an engine runs on it too; untouched pages cost nothing */
@@ -122,6 +123,13 @@ void memory_check(struct sim *s, const void *address, u64 bytes, const char *wha
         sim_finding("%s at physical 0x%lx, the end of which is %s", what, phys, memory_names[end]);
 }
 
+void memory_stored(struct sim *s, const void *address, u64 bytes)
+{
+    const u64 phys = (u64)address - (u64)s->ram;
+    if (s->virt && phys < s->ram_bytes)
+        s->virt->stored(s, phys, bytes);
+}
+
 void mach_mem_state(const void *start, size_t bytes, enum mem_state state)
 {
     struct sim *s = sim_here;
@@ -139,6 +147,8 @@ void mach_mem_state(const void *start, size_t bytes, enum mem_state state)
         memset(s->shadow + (first >> SHADOW_BITS), (int)state, (end - align_down(first, mask + 1)) >> SHADOW_BITS);
     if (state == MEM_FREE)
         translations_freed(s, phys, bytes);
+    if (state == MEM_FREE && s->virt)
+        s->virt->freed(s, phys, bytes);
     memory_tables_forget(s, phys, bytes);
     if (state == MEM_FREE || state == MEM_REDZONE)
         sanitizer_forbid(start, bytes);

@@ -107,6 +107,9 @@ static void check_owned(struct sim_cpu *cpu)
         check_live(cpu, pages[i]);
     for (u32 i = 0; i < cpu->sim->cpu_count; i++) {
         const struct svm_cpu *other = svm_of(&cpu->sim->cpu[i]);
+        if (other != c && other->host_save == c->host_save)
+            sim_broken(RULE_SVM_HSAVE, "CPU %u and CPU %u have one host save area, %lx: the state of one is lost (APM 2 15.30.4)", i, cpu->id,
+                       c->host_save);
         if (other != c && other->running && other->vmcb_phys == c->vmcb_phys)
             sim_broken(RULE_SVM_TWICE, "VMCB %lx runs on CPU %u and CPU %u at once", c->vmcb_phys, i, cpu->id);
     }

@@ -43,6 +43,7 @@ static void cpu_reset(struct sim_cpu *cpu)
 {
     struct vmx_cpu *c = vmx_of(cpu);
     c->on = false;
+    c->running = false;
     c->current = NULL;
     c->last_check = 0;
 }
@@ -83,6 +84,16 @@ static u64 region_sum(struct sim_cpu *cpu, u64 phys)
     return sum;
 }
 
+/* A region is one CPU's and nothing else (SDM 3C 25.11.5). That a CPU names its own as a VMCS is VMfail. */
+static void region_alone(struct sim_cpu *cpu, u64 phys, const char *insn)
+{
+    for (u32 i = 0; i < cpu->sim->cpu_count; i++) {
+        const struct vmx_cpu *c = vmx_of(&cpu->sim->cpu[i]);
+        if (i != cpu->id && c->on && c->region == phys)
+            sim_broken(RULE_VMX_REGION, "%s of %lx on CPU %u: it is the VMXON region of CPU %u (SDM 3C 25.11.5)", insn, phys, cpu->id, i);
+    }
+}
+
 static bool vmxon(struct sim_cpu *cpu, u64 phys)
 {
     struct vmx_cpu *c = vmx_of(cpu);
@@ -98,6 +109,7 @@ static bool vmxon(struct sim_cpu *cpu, u64 phys)
         sim_broken(RULE_VMX_ON, "VMXON with CR0 %lx, CR4 %lx: #GP (SDM 3C 24.8)", cpu->cr0, cpu->cr4);
     if (region_bad(cpu, phys) || vmx_ram_read(cpu, phys, 4) != VMX_BASIC_REVISION(VMX_CAP(p, MSR_VMX_BASIC)))
         return false;
+    region_alone(cpu, phys, "VMXON");
     c->on = true;
     c->region = phys;
     c->current = NULL;
@@ -125,6 +137,7 @@ static bool vmclear(struct sim_cpu *cpu, u64 phys)
         return fail(c, VMX_ERROR_VMCLEAR_ADDR);
     if (phys == c->region)
         return fail(c, VMX_ERROR_VMCLEAR_VMXON);
+    region_alone(cpu, phys, "VMCLEAR");
     struct vmcs *v = find(c->machine, phys);
     if (v->active && v->active != cpu)
         sim_broken(RULE_VMX_ACTIVE, "VMCLEAR of VMCS %lx on CPU %u while it is active on CPU %u (SDM 3C 25.11.1)", phys, cpu->id, v->active->id);
@@ -146,6 +159,7 @@ static bool vmptrld(struct sim_cpu *cpu, u64 phys)
         return fail(c, VMX_ERROR_VMPTRLD_ADDR);
     if (phys == c->region)
         return fail(c, VMX_ERROR_VMPTRLD_VMXON);
+    region_alone(cpu, phys, "VMPTRLD");
     const u64 revision = vmx_ram_read(cpu, phys, 4);
     const bool shadow_ok = VMX_CAP(p, MSR_VMX_PROC2) >> 32 & VMX_PROC2_SHADOW;
     if ((revision & 0x7fffffff) != VMX_BASIC_REVISION(VMX_CAP(p, MSR_VMX_BASIC)) || (revision >> 31 && !shadow_ok))
@@ -244,6 +258,8 @@ const struct virt_model sim_vmx = {
     .cpu_destroy = cpu_destroy,
     .cpu_reset = cpu_reset,
     .enter = vmx_enter,
+    .stored = vmx_stored,
+    .freed = vmx_freed,
     .cpuid = cpuid,
     .msr_read = msr_read,
     .msr_write = msr_write,

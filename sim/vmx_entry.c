@@ -40,6 +40,15 @@ void vmx_check_begin(struct vmx_check *k, struct sim_cpu *cpu)
     k->v86 = k->rflags & RFLAGS_VM;
 }
 
+/* What the processor answers with VMfail and only a confused kernel does. */
+static u32 misuse(struct vmx_cpu *c, u32 check, enum sim_rule rule, const char *what)
+{
+    c->last_check = check;
+    if (!c->vmfails)
+        sim_broken(rule, "P%02u: %s", check & 0xff, what);
+    return check;
+}
+
 /* What VMLAUNCH and VMRESUME look at before the VMCS. *error: of VMfailValid; 0: VMfailInvalid. */
 static u32 check_instruction(struct sim_cpu *cpu, bool launched, u32 *error)
 {
@@ -50,7 +59,7 @@ static u32 check_instruction(struct sim_cpu *cpu, bool launched, u32 *error)
         sim_broken(RULE_VMX_OFF, "P01: VM entry outside VMX operation: #UD (SDM 3C 26.1)");
     }
     if (!c->current)
-        return P(4);
+        return misuse(c, P(4), RULE_VMX_NONE, "VM entry without a current VMCS: VMfailInvalid (SDM 3C 31.2)");
     if (vmx_ram_read(cpu, c->current->phys, 4) >> 31)
         return P(5);
     if (c->mov_ss) {
@@ -59,11 +68,11 @@ static u32 check_instruction(struct sim_cpu *cpu, bool launched, u32 *error)
     }
     if (!launched && c->current->launched) {
         *error = VMX_ERROR_LAUNCH_NOT_CLEAR;
-        return P(7);
+        return misuse(c, P(7), RULE_VMX_LAUNCH, "VMLAUNCH of a VMCS that is launched: VMfailValid(4); VMCLEAR it or VMRESUME (SDM 3C 31.4)");
     }
     if (launched && !c->current->launched) {
         *error = VMX_ERROR_RESUME_NOT_LAUNCHED;
-        return P(8);
+        return misuse(c, P(8), RULE_VMX_LAUNCH, "VMRESUME of a VMCS that is clear: VMfailValid(5); VMLAUNCH comes first (SDM 3C 31.4)");
     }
     return 0;
 }
@@ -160,7 +169,9 @@ static u64 enter_guest(struct sim_cpu *cpu, struct resume *resume)
         return entry_failed(cpu, VMX_REASON_FAIL_MSR, bad);
     v->launched = true;
     struct vmx_exit exit = { 0 };
+    c->running = true;
     vmx_run(cpu, v, &exit);
+    c->running = false;
     store_exit(cpu, v, &exit);
     vmx_store_guest(cpu, v, resume);
     vmx_list_store(cpu, vmcs_get(v, VMCS_EXIT_MSR_STORE_ADDR), vmcs_get(v, VMCS_EXIT_MSR_STORE_COUNT));

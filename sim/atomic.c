@@ -16,6 +16,13 @@ static struct sim_cpu *atomic_point(const void *address, u32 bytes)
     return cpu;
 }
 
+static struct sim_cpu *atomic_store_point(const void *address, u32 bytes)
+{
+    struct sim_cpu *cpu = atomic_point(address, bytes);
+    memory_stored(cpu->sim, address, bytes);
+    return cpu;
+}
+
 /* A locked read-modify-write: what stood there; writes only if it differs. */
 static void atomic_put(struct sim_cpu *cpu, atomic_u64 *a, u64 v)
 {
@@ -27,7 +34,7 @@ static void atomic_put(struct sim_cpu *cpu, atomic_u64 *a, u64 v)
 
 static struct sim_cpu *atomic_locked(const void *address, u32 bytes)
 {
-    struct sim_cpu *cpu = atomic_point(address, bytes);
+    struct sim_cpu *cpu = atomic_store_point(address, bytes);
     store_drain(cpu);
     return cpu;
 }
@@ -44,12 +51,12 @@ u64 atomic_load_relaxed(const atomic_u64 *a)
 
 void atomic_store(atomic_u64 *a, u64 v)
 {
-    store_write(atomic_point(a, 8), a, v, 8);
+    store_write(atomic_store_point(a, 8), a, v, 8);
 }
 
 void atomic_store_relaxed(atomic_u64 *a, u64 v)
 {
-    store_write(atomic_point(a, 8), a, v, 8);
+    store_write(atomic_store_point(a, 8), a, v, 8);
 }
 
 u64 atomic_xchg(atomic_u64 *a, u64 v)
@@ -117,7 +124,7 @@ u32 atomic_load32(const atomic_u32 *a)
 
 void atomic_store32(atomic_u32 *a, u32 v)
 {
-    store_write(atomic_point(a, 4), a, v, 4);
+    store_write(atomic_store_point(a, 4), a, v, 4);
 }
 
 u32 atomic_xchg32(atomic_u32 *a, u32 v)

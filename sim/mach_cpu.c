@@ -2,6 +2,7 @@
 /* mach_*: registers of the CPU. What would be #GP in the kernel is a finding, but for the _try forms. */
 #include "arch/x86.h"
 #include "mach.h"
+#include "memory.h"
 #include "translations.h"
 #include "virt_model.h"
 
@@ -53,7 +54,7 @@ void mach_cr0_write(u64 value)
     struct sim_cpu *cpu = mach_point_serial();
     const u64 legal = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
     if (value & ~legal || !(value & CR0_PE) || !(value & CR0_PG) || (value & CR0_NW && !(value & CR0_CD)))
-        sim_finding("CR0 = 0x%lx: #GP, or long mode is left (SDM 3A 2.5)", value);
+        sim_broken(RULE_CR_CR0, "CR0 = 0x%lx: #GP, or long mode is left (SDM 3A 2.5)", value);
     cr_virt(cpu, 0, value);
     if ((value ^ cpu->cr0) & CR0_WP)
         translations_drop_host(cpu, true);   /* rights depend on it; processors may keep entries: modelled as dropped */
@@ -69,9 +70,12 @@ void mach_cr3_write(u64 value)
 {
     struct sim_cpu *cpu = mach_point_serial();
     if (value & ~(PTE_PHYS_MASK | 0x18) || value >> SIM_PHYS_BITS)
-        sim_finding("CR3 = 0x%lx: reserved bits (SDM 3A 4.5)", value);
+        sim_broken(RULE_CR_CR3, "CR3 = 0x%lx: reserved bits (SDM 3A 4.5)", value);
     if (!sim_phys(cpu->sim, value & PTE_PHYS_MASK, PAGE_SIZE))
-        sim_finding("CR3 = 0x%lx: not in RAM", value);
+        sim_broken(RULE_CR_CR3, "CR3 = 0x%lx: not in RAM", value);
+    const enum mem_state state = memory_state(cpu->sim, value & PTE_PHYS_MASK);
+    if (state == MEM_FREE || state == MEM_REDZONE)
+        sim_broken(RULE_CR_ROOT, "CR3 = 0x%lx: the top-level table is freed memory", value);
     cpu->cr3 = value;
     translations_drop_host(cpu, false);
 }
@@ -83,7 +87,7 @@ void mach_cr4_write(u64 value)
     const u64 legal = CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT |
                       (s->config.vendor == SIM_VMX ? CR4_VMXE : 0) | (s->profile.xsave ? CR4_OSXSAVE : 0) | (s->profile.smep ? CR4_SMEP : 0);
     if (value & ~legal || !(value & CR4_PAE))
-        sim_finding("CR4 = 0x%lx: #GP (SDM 3A 2.5)", value);
+        sim_broken(RULE_CR_CR4, "CR4 = 0x%lx: #GP (SDM 3A 2.5)", value);
     cr_virt(cpu, 4, value);
     if ((value ^ cpu->cr4) & (CR4_PGE | CR4_PSE | CR4_SMEP))
         translations_drop_host(cpu, true);

@@ -88,7 +88,6 @@ void sim_pass(struct sim_cpu *cpu);                    /* the CPU waits for time
 void sim_end(struct sim *s, enum sim_end end, const char *format, ...) __attribute__((noreturn, format(printf, 3, 4)));
 /* A rule was broken (rule.h): ends the current machine, whose message becomes "[NAME] what, where". */
 void sim_broken(enum sim_rule rule, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
-#define sim_finding(...) sim_end(sim_here, SIM_FINDING, __VA_ARGS__)
 
 void unit_end(struct sim *s) __attribute__((noreturn));   /* the end of a machine that nobody runs: unit.c */
 

@@ -118,9 +118,9 @@ void memory_check(struct sim *s, const void *address, u64 bytes, const char *wha
         return;
     const enum mem_state state = memory_state(s, phys), end = memory_state(s, phys + bytes - 1);
     if (state != MEM_LIVE && state != MEM_EPOCH)
-        sim_finding("%s at physical 0x%lx, which is %s", what, phys, memory_names[state]);
+        sim_broken(state == MEM_FREE ? RULE_MEM_FREE : RULE_MEM_REDZONE, "%s at physical 0x%lx, which is %s", what, phys, memory_names[state]);
     if (end != MEM_LIVE && end != MEM_EPOCH)
-        sim_finding("%s at physical 0x%lx, the end of which is %s", what, phys, memory_names[end]);
+        sim_broken(end == MEM_FREE ? RULE_MEM_FREE : RULE_MEM_REDZONE, "%s at physical 0x%lx, the end of which is %s", what, phys, memory_names[end]);
 }
 
 void memory_stored(struct sim *s, const void *address, u64 bytes)
@@ -135,7 +135,7 @@ void mach_mem_state(const void *start, size_t bytes, enum mem_state state)
     struct sim *s = sim_here;
     const u64 phys = (u64)start - (u64)s->ram;
     if (phys >= s->ram_bytes || bytes > s->ram_bytes - phys)
-        sim_finding("mach_mem_state outside RAM: 0x%lx bytes at 0x%lx", (u64)bytes, phys);
+        sim_broken(RULE_MEM_BOUNDS, "mach_mem_state outside RAM: 0x%lx bytes at 0x%lx", (u64)bytes, phys);
     if (!bytes)
         return;
     store_drain(s->current);   /* no store of ours may arrive in memory that is somebody else's by then */

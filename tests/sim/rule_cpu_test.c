@@ -18,7 +18,7 @@ static void dr7_high(struct rule_scene *x) { mach_dr_write(7, bit(32)); }
 static void dr0_high(struct rule_scene *x) { mach_dr_write(0, bit(32)); }
 static void xgetbv(struct rule_scene *x) { mach_xgetbv(); }
 static void xgetbv_on(struct rule_scene *x) { mach_cr4_write(mach_cr4_read() | CR4_OSXSAVE); mach_xgetbv(); }
-static void xsetbv(struct rule_scene *x) { (void)mach_xsetbv_try(XCR0_X87); }
+static void xsetbv(struct rule_scene *x) { ignore(mach_xsetbv_try(XCR0_X87)); }
 static void xsetbv_on(struct rule_scene *x) { mach_cr4_write(mach_cr4_read() | CR4_OSXSAVE); assert_false(mach_xsetbv_try(0)); }
 static void rdmsr(struct rule_scene *x) { mach_msr_read(0x12345678); }
 static void rdmsr_try(struct rule_scene *x) { u64 value; assert_false(mach_msr_read_try(0x12345678, &value)); }

@@ -70,7 +70,7 @@ static void walk(u32 access)
 {
     struct sim_translation t;
     struct sim_fault f;
-    (void)sim_translate(sim_this(), VA, access, true, &t, &f);
+    ignore(sim_translate(sim_this(), VA, access, true, &t, &f));
 }
 
 static void map_and_free(u32 level)

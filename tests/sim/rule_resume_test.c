@@ -68,7 +68,7 @@ static struct resume *trap_ends(void *cpu, u64 trap, u64 info)
 BOOT(well) BOOT(outside) BOOT(null) BOOT(kind_99) BOOT(svm) BOOT(vmx) BOOT(nobody) BOOT(user_high) BOOT(user_end) BOOT(nmi_idle) BOOT(nmi_window)
 BOOT(kern_twice) BOOT(cpu_twice) BOOT(start_elsewhere) BOOT(start)
 
-static void vmxon_of_another_vendor(struct rule_scene *x) { (void)mach_vmxon(0x1000); }
+static void vmxon_of_another_vendor(struct rule_scene *x) { ignore(mach_vmxon(0x1000)); }
 static void invlpga_of_another_vendor(struct rule_scene *x) { mach_invlpga(0, 1); }
 
 RULE_TABLE(rule_resume, SCENE_UNIT(SIM_NONE),

@@ -26,20 +26,20 @@ static void load(u64 phys) { assert_true(mach_vmptrld(phys)); }
 
 /* ---- Operation, fixed bits ---- */
 
-static void vmxon_no_vmxe(struct rule_scene *x) { sim_unit_cpu(x->s, 1); (void)mach_vmxon(AT_LIST); }
+static void vmxon_no_vmxe(struct rule_scene *x) { sim_unit_cpu(x->s, 1); ignore(mach_vmxon(AT_LIST)); }
 static void vmxon_well(struct rule_scene *x) { second_cpu(x, AT_LIST); }
 
 static void vmxon_not_locked(struct rule_scene *x)
 {
     sim_unit_cpu(x->s, 1);
     mach_cr4_write(mach_cr4_read() | CR4_VMXE);
-    (void)mach_vmxon(AT_LIST);
+    ignore(mach_vmxon(AT_LIST));
 }
 
 static void vmxon_cr0(struct rule_scene *x) { x->s->cpu[1].cr0 &= ~CR0_NE; second_cpu(x, AT_LIST); }
-static void clear_outside(struct rule_scene *x) { sim_unit_cpu(x->s, 1); (void)mach_vmclear(AT_OTHER); }
+static void clear_outside(struct rule_scene *x) { sim_unit_cpu(x->s, 1); ignore(mach_vmclear(AT_OTHER)); }
 static void read_outside(struct rule_scene *x) { sim_unit_cpu(x->s, 1); mach_vmread(VMCS_GUEST_RIP); }
-static void invept_outside(struct rule_scene *x) { sim_unit_cpu(x->s, 1); (void)mach_invept(INVEPT_ALL, 0); }
+static void invept_outside(struct rule_scene *x) { sim_unit_cpu(x->s, 1); ignore(mach_invept(INVEPT_ALL, 0)); }
 static void invept_inside(struct rule_scene *x) { assert_true(mach_invept(INVEPT_ALL, 0)); }
 static void enter_outside(struct rule_scene *x) { vmx_of(x->w->cpu)->on = false; enter(x, &cpuid); }
 static void enter_well(struct rule_scene *x) { enter(x, &cpuid); }
@@ -48,7 +48,7 @@ static void cr4_vmxe_off_before(struct rule_scene *x) { sim_unit_cpu(x->s, 1); c
 static void cr0_ne_off(struct rule_scene *x) { mach_cr0_write(mach_cr0_read() & ~CR0_NE); }
 static void cr0_ne_off_before(struct rule_scene *x) { sim_unit_cpu(x->s, 1); cr0_ne_off(x); }
 static void region_twice(struct rule_scene *x) { second_cpu(x, AT_VMXON); }
-static void region_as_vmcs(struct rule_scene *x) { second_cpu(x, AT_LIST); (void)mach_vmclear(AT_VMXON); }
+static void region_as_vmcs(struct rule_scene *x) { second_cpu(x, AT_LIST); ignore(mach_vmclear(AT_VMXON)); }
 static void own_region_as_vmcs(struct rule_scene *x) { assert_false(mach_vmclear(AT_VMXON)); }   /* VMfail */
 
 /* ---- A VMCS's life ---- */
@@ -60,10 +60,10 @@ static void read_loaded(struct rule_scene *x) { clear(AT_VMCS); load(AT_VMCS); m
 static void field_unknown(struct rule_scene *x) { mach_vmwrite(VMCS_XSS_EXIT_BITMAP, 0); }
 static void field_read_only(struct rule_scene *x) { mach_vmwrite(VMCS_EXIT_REASON, 0); }
 static void field_read(struct rule_scene *x) { mach_vmread(VMCS_EXIT_REASON); }
-static void load_uncleared(struct rule_scene *x) { (void)mach_vmptrld(AT_OTHER); }
+static void load_uncleared(struct rule_scene *x) { ignore(mach_vmptrld(AT_OTHER)); }
 static void load_cleared(struct rule_scene *x) { clear(AT_OTHER); load(AT_OTHER); }
-static void load_on_two(struct rule_scene *x) { second_cpu(x, AT_LIST); (void)mach_vmptrld(AT_VMCS); }
-static void clear_from_afar(struct rule_scene *x) { second_cpu(x, AT_LIST); (void)mach_vmclear(AT_VMCS); }
+static void load_on_two(struct rule_scene *x) { second_cpu(x, AT_LIST); ignore(mach_vmptrld(AT_VMCS)); }
+static void clear_from_afar(struct rule_scene *x) { second_cpu(x, AT_LIST); ignore(mach_vmclear(AT_VMCS)); }
 static void load_in_turn(struct rule_scene *x) { clear(AT_VMCS); second_cpu(x, AT_LIST); load(AT_VMCS); }
 
 /* Active on the first CPU still, though another one is current there. */
@@ -71,7 +71,7 @@ static void load_active(struct rule_scene *x)
 {
     load_cleared(x);
     second_cpu(x, AT_LIST);
-    (void)mach_vmptrld(AT_VMCS);
+    ignore(mach_vmptrld(AT_VMCS));
 }
 
 /* By VMRESUME or VMLAUNCH as told; world_enter does what is right. */
@@ -111,12 +111,12 @@ static void vmcs_rmw(struct rule_scene *x) { atomic_add(at(AT_VMCS + PAGE_SIZE -
 static void vmcs_plain(struct rule_scene *x) { __tsan_write8(at(AT_VMCS)); }
 static void vmcs_zero(struct rule_scene *x) { sim_unit_cpu(x->s, 1); mach_zero(at(AT_VMCS), PAGE_SIZE); }
 static void vmcs_copy(struct rule_scene *x) { mach_copy(at(AT_OTHER - 8), at(AT_MSR_MAP), 16); }
-static void vmcs_unseen(struct rule_scene *x) { *(u64 *)at(AT_VMCS + 8) = 1; (void)mach_vmclear(AT_VMCS); }
+static void vmcs_unseen(struct rule_scene *x) { *(u64 *)at(AT_VMCS + 8) = 1; ignore(mach_vmclear(AT_VMCS)); }
 static void vmcs_read(struct rule_scene *x) { atomic_load(at(AT_VMCS)); mach_copy(at(AT_LIST), at(AT_VMCS), PAGE_SIZE); }
 static void vmcs_copy_behind(struct rule_scene *x) { mach_copy(at(AT_OTHER), at(AT_MSR_MAP), 16); }
 static void vmcs_cleared_store(struct rule_scene *x) { clear(AT_VMCS); atomic_store(at(AT_VMCS + 8), 1); mach_zero(at(AT_VMCS), PAGE_SIZE); }
-static void region_store(struct rule_scene *x) { atomic_store(at(AT_VMXON), 1); }
-static void region_beside(struct rule_scene *x) { atomic_store(at(AT_VMXON - 8), 1); }
+static void region_store(struct rule_scene *x) { mach_zero(at(AT_VMXON - 64), 65); }
+static void region_beside(struct rule_scene *x) { mach_zero(at(AT_VMXON - 64), 64); }
 
 static void vmcs_two_pages(struct rule_scene *x) { mach_zero(at(AT_MSR_MAP), 2 * PAGE_SIZE); }
 
@@ -125,7 +125,7 @@ static void free_vmcs(struct rule_scene *x) { free_page(AT_VMCS); }
 static void free_vmcs_cleared(struct rule_scene *x) { clear(AT_VMCS); free_page(AT_VMCS); }
 static void free_region(struct rule_scene *x) { free_page(AT_VMXON); }
 static void free_other(struct rule_scene *x) { free_page(AT_OTHER); }
-static void load_freed(struct rule_scene *x) { clear(AT_OTHER); free_page(AT_OTHER); (void)mach_vmptrld(AT_OTHER); }
+static void load_freed(struct rule_scene *x) { clear(AT_OTHER); free_page(AT_OTHER); ignore(mach_vmptrld(AT_OTHER)); }
 static void enter_freed_bitmap(struct rule_scene *x) { free_page(AT_MSR_MAP); enter(x, &cpuid); }
 static void enter_unused_bitmap(struct rule_scene *x) { free_page(AT_IO_MAP); enter(x, &cpuid); }
 static void free_after_exit(struct rule_scene *x) { enter(x, &cpuid); free_page(AT_MSR_MAP); free_page(AT_NESTED); }

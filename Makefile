@@ -233,7 +233,7 @@ check: tidy unit
 	@$(MAKE) --no-print-directory all
 	@ORRERY_NO_BUILD=1 tests/conform/run.py --quick
 
-test: setup-base-unit-iso-machines
+test: setup-base-unit-iso-machines-browser
 	@$(MAKE) --no-print-directory test-all
 test-all: all build/asan/unit build/plain/unit build/orrery-unicorn-clang build/orrery-unicorn-tsan build/orrery-unicorn-tsan-gcc build/bare-clang/kernel.elf user-clang fuzz-binaries build/orrery-hello.iso
 	@tests/run_all
@@ -261,7 +261,7 @@ build/orrery-%.iso: build/bare/kernel.elf build/bundle/%.bundle kernel/bare/grub
 	  grub-mkrescue -d /usr/lib/grub/i386-pc --locales= --fonts= --themes= -o $@ build/iso-$* >build/iso-$*.log 2>&1 || { cat build/iso-$*.log; exit 1; }
 
 MINUTES ?= 30
-soak: setup-base-unit-iso-machines
+soak: setup-base-unit-iso-machines-browser
 	@$(MAKE) --no-print-directory test-all
 	@tests/soak $(MINUTES)
 

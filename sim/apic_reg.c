@@ -151,7 +151,7 @@ void apic_write(struct sim_cpu *cpu, u32 offset, u32 value)
         break;
     case APIC_ICR:
         if (a->icr_pending && (a->icr & APIC_ICR_MODE) == APIC_ICR_FIXED)
-            sim_finding("ICR written while a fixed IPI is pending: it may be lost (SDM 3A 10.6.1)");
+            sim_broken(RULE_IPI_PENDING, "ICR written while a fixed IPI is pending: it may be lost (SDM 3A 10.6.1)");
         a->icr_pending = 0;
         a->icr = (a->icr & ~0xfffffffful) | (value & ~APIC_ICR_PENDING);
         ipi_send(cpu, a->icr);
@@ -220,12 +220,12 @@ static u32 apic_offset(struct sim_cpu *cpu, u64 phys, const char *what)
 {
     const u64 page = cpu->apic.base & APIC_BASE_PHYS;
     if (phys < page || phys >= page + PAGE_SIZE)
-        sim_finding("%s of 0x%lx: no device is there", what, phys);
+        sim_broken(RULE_DEV_NONE, "%s of 0x%lx: no device is there", what, phys);
     if (!irq_xapic(cpu))
-        sim_finding("%s of the APIC's page while the APIC is %s", what, irq_x2apic(cpu) ? "in x2APIC mode" : "disabled");
+        sim_broken(RULE_APIC_MODE, "%s of the APIC's page while the APIC is %s", what, irq_x2apic(cpu) ? "in x2APIC mode" : "disabled");
     const u32 offset = (u32)(phys - page);
     if (offset & 0xf || !apic_exists(offset))
-        sim_finding("%s of APIC register 0x%x, which does not exist (SDM 3A 10.4.1)", what, offset);
+        sim_broken(RULE_APIC_REGISTER, "%s of APIC register 0x%x, which does not exist (SDM 3A 10.4.1)", what, offset);
     return offset;
 }
 
@@ -238,6 +238,6 @@ void apic_page_write(struct sim_cpu *cpu, u64 phys, u32 value)
 {
     const u32 offset = apic_offset(cpu, phys, "write");
     if (apic_read_only(offset))
-        sim_finding("write of APIC register 0x%x, which is read-only", offset);
+        sim_broken(RULE_APIC_READONLY, "write of APIC register 0x%x, which is read-only", offset);
     apic_write(cpu, offset, value);
 }

@@ -22,6 +22,7 @@ static struct sim_cpu *atomic_point(const void *address, u32 bytes, enum sim_op 
 static struct sim_cpu *atomic_locked(const void *address, u32 bytes, enum sim_op op, const void *site)
 {
     struct sim_cpu *cpu = atomic_point(address, bytes, op, site);
+    memory_stored(cpu->sim, address, bytes);
     store_drain(cpu);
     race_acquire(cpu, (u64)address);
     return cpu;
@@ -73,6 +74,7 @@ u64 atomic_load_relaxed(const atomic_u64 *a)
 static void store(void *a, u64 v, u32 bytes, bool relaxed, const void *site)
 {
     struct sim_cpu *cpu = atomic_point(a, bytes, OP_STORE, site);
+    memory_stored(cpu->sim, a, bytes);
     race_atomic(cpu, a, bytes, true, (u64)site);
     store_write(cpu, a, v, bytes, relaxed ? RACE_NOTHING : race_store(cpu));
 }

@@ -11,6 +11,6 @@ u32 choice(u32 bound, enum choice_kind kind)
     if (answer == CHOICE_CUT)
         sim_end(s, SIM_STOPPED, "%s", "");
     if (answer >= bound)
-        sim_end(s, SIM_FINDING, "chooser answered %u of %u to kind %u", answer, bound, kind);
+        sim_broken(RULE_CHOICE_BOUND, "chooser answered %u of %u to kind %u", answer, bound, kind);
     return answer;
 }

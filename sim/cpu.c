@@ -69,7 +69,7 @@ static u64 cpu_user(struct sim_cpu *cpu, struct resume *r, u64 *info)
 {
     struct engine *e = cpu->sim->config.user;
     if (r->rip > 0x00007ffffffff000ul)
-        sim_finding("CPU %u: kernel resumes user mode at 0x%lx, above USER_END", cpu->id, r->rip);
+        sim_broken(RULE_RESUME_RIP, "CPU %u: kernel resumes user mode at 0x%lx, above USER_END", cpu->id, r->rip);
     r->rflags = (r->rflags & RFLAGS_USER) | RFLAGS_IF | RFLAGS_ONE;
     for (;;) {
         cpu_turn(cpu);
@@ -114,7 +114,7 @@ static u64 cpu_guest(struct sim_cpu *cpu, struct resume *r, u64 *info)
     const struct virt_model *v = cpu->sim->virt;
     const enum sim_vendor wanted = r->kind == RESUME_GUEST_VMX ? SIM_VMX : SIM_SVM;
     if (!v || v->vendor != wanted)
-        sim_finding("CPU %u: enters a guest with %s on a machine without it", cpu->id, wanted == SIM_VMX ? "VMX" : "SVM");
+        sim_broken(RULE_VIRT_MISSING, "CPU %u: enters a guest with %s on a machine without it", cpu->id, wanted == SIM_VMX ? "VMX" : "SVM");
     return v->enter(cpu, r, info);
 }
 
@@ -135,7 +135,7 @@ static u64 cpu_run(struct sim_cpu *cpu, struct resume *r, u64 *info)
         cpu->state = CPU_IDLE;
         return cpu_window(cpu);
     }
-    sim_finding("CPU %u: kernel resumes kind %lu, which does not exist", cpu->id, r->kind);
+    sim_broken(RULE_RESUME_KIND, "CPU %u: kernel resumes kind %lu, which does not exist", cpu->id, r->kind);
 }
 
 /* What the kernel returned must be usable: the machine will write to it. */
@@ -143,12 +143,12 @@ static void cpu_check(struct sim_cpu *cpu, struct resume *r)
 {
     const u64 offset = (u64)r - (u64)cpu->sim->ram;
     if (!r || offset >= cpu->sim->ram_bytes || offset % 8)
-        sim_finding("CPU %u: kernel returned a resume structure outside RAM", cpu->id);
+        sim_broken(RULE_RESUME_RAM, "CPU %u: kernel returned a resume structure outside RAM", cpu->id);
     memory_check(cpu->sim, r, sizeof(*r), "resume structure");
     if (cpu->in_nmi && r->kind != RESUME_WINDOW)
-        sim_finding("CPU %u: goes on with NMIs blocked by an exit that took one: a window comes first (SDM 3C 28.5.5)", cpu->id);
+        sim_broken(RULE_RESUME_NMI, "CPU %u: goes on with NMIs blocked by an exit that took one: a window comes first (SDM 3C 28.5.5)", cpu->id);
     if (!cpu->kern_cpu)
-        sim_finding("CPU %u: kern_boot returned before mach_cpu_set", cpu->id);
+        sim_broken(RULE_RESUME_CPU, "CPU %u: kern_boot returned before mach_cpu_set", cpu->id);
 }
 
 void start_run(struct sim_cpu *cpu, struct resume *r)
@@ -229,7 +229,7 @@ void start_up(struct sim_cpu *cpu, u32 vector)
     if (cpu->state != CPU_OFF)
         return;
     if (vector != START_VECTOR)
-        sim_finding("start-up IPI with vector 0x%x: the start-up code is at 0x%x", vector, START_VECTOR);
+        sim_broken(RULE_IPI_START, "start-up IPI with vector 0x%x: the start-up code is at 0x%x", vector, START_VECTOR);
     cpu->tsc_skew = choice(8, CHOICE_SKEW);
     start_fiber(cpu, cpu_main);
 }

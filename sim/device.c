@@ -11,7 +11,7 @@ u32 mach_port_in(u16 port, u32 bytes)
     struct sim_cpu *cpu = mach_point_outside();
     store_drain(cpu);
     if (bytes != 1 && bytes != 2 && bytes != 4)
-        sim_finding("port 0x%x read with %u bytes", port, bytes);
+        sim_broken(RULE_PORT_WIDTH, "port 0x%x read with %u bytes", port, bytes);
     return bytes == 4 ? ~0u : (1u << 8 * bytes) - 1;   /* nobody answers: all ones */
 }
 
@@ -20,15 +20,15 @@ void mach_port_out(u16 port, u32 bytes, u32 value)
     struct sim_cpu *cpu = mach_point_outside();
     store_drain(cpu);
     if (bytes != 1 && bytes != 2 && bytes != 4)
-        sim_finding("port 0x%x written with %u bytes", port, bytes);
+        sim_broken(RULE_PORT_WIDTH, "port 0x%x written with %u bytes", port, bytes);
 }
 
 static void device_check(u64 phys, const char *what)
 {
     if (phys & 3)
-        sim_finding("%s of 0x%lx: device registers are aligned", what, phys);
+        sim_broken(RULE_DEV_ALIGN, "%s of 0x%lx: device registers are aligned", what, phys);
     if (sim_phys(sim_here, phys, 4))
-        sim_finding("%s of 0x%lx as a device: this is RAM", what, phys);
+        sim_broken(RULE_DEV_RAM, "%s of 0x%lx as a device: this is RAM", what, phys);
 }
 
 u32 mach_dev_read32(u64 phys)

@@ -108,7 +108,7 @@ enum guest_done guest_cr_write(struct sim_cpu *cpu, struct sim_guest *g, const s
                                struct engine_event *e)
 {
     if (number == 8)
-        sim_finding("a guest's MOV to CR8 reaches the real APIC: the controls let it pass");
+        sim_broken(RULE_VIRT_CR8, "a guest's MOV to CR8 reaches the real APIC: the controls let it pass");
     const u64 cr0 = number == 0 ? value | CR0_ET : g->cr0, cr3 = number == 3 ? value & ~CR3_NO_FLUSH : g->cr3;
     const u64 cr4 = number == 4 ? value : g->cr4;
     const bool lma = (cr0 & CR0_PG) && (g->efer & EFER_LME);
@@ -254,7 +254,7 @@ void guest_io(struct sim_cpu *cpu, struct sim_guest *g, const struct engine_even
 {
     const u64 mask = e->io.size == 4 ? 0xffffffff : e->io.size == 2 ? 0xffff : 0xff;
     if (e->io.string)
-        sim_finding("a guest's string I/O reaches real port %x: the controls let it pass, the model does not", e->io.port);
+        sim_broken(RULE_MACHINE_MODEL, "a guest's string I/O reaches real port %x: the controls let it pass, the model does not", e->io.port);
     if (!e->io.in)
         mach_port_out(e->io.port, e->io.size, g->gpr[RAX] & mask);
     else if (e->io.size == 4)

@@ -39,7 +39,7 @@ static void ipi_deliver(struct sim_cpu *from, struct sim_cpu *to, u64 icr)
         break;
     case APIC_ICR_INIT:
         if (to == from)
-            sim_finding("INIT to the CPU itself");
+            sim_broken(RULE_IPI_SELF, "INIT to the CPU itself");
         start_init(to);
         break;
     case APIC_ICR_STARTUP:
@@ -47,7 +47,7 @@ static void ipi_deliver(struct sim_cpu *from, struct sim_cpu *to, u64 icr)
             start_up(to, (u32)icr & 0xff);
         break;
     default:
-        sim_finding("IPI with reserved delivery mode %u (SDM 3A 10.6.1)", ICR_MODE(icr) >> 8);
+        sim_broken(RULE_IPI_MODE, "IPI with reserved delivery mode %u (SDM 3A 10.6.1)", ICR_MODE(icr) >> 8);
     }
 }
 
@@ -58,9 +58,9 @@ void ipi_send(struct sim_cpu *cpu, u64 icr)
     if (ICR_MODE(icr) == APIC_ICR_INIT && icr & ICR_LEVEL && !(icr & APIC_ICR_ASSERT))
         return;   /* INIT level de-assert: no effect on these CPUs */
     if (ICR_SHORTHAND(icr) == ICR_DESTINATION && icr & ICR_LOGICAL)
-        sim_finding("IPI with a logical destination: not modelled");
+        sim_broken(RULE_MACHINE_MODEL, "IPI with a logical destination: not modelled");
     if (ICR_MODE(icr) == APIC_ICR_FIXED && !(cpu->apic.spurious & APIC_SVR_ENABLE))
-        sim_finding("IPI sent while the APIC is disabled by software");
+        sim_broken(RULE_IPI_OFF, "IPI sent while the APIC is disabled by software");
     for (u32 i = 0; i < s->cpu_count; i++) {
         if (!ipi_matches(cpu, &s->cpu[i], icr))
             continue;

@@ -87,7 +87,7 @@ void irq_raise(struct sim_cpu *target, u32 vector)
     if (target->state == CPU_OFF || !(a->base & APIC_BASE_ENABLE) || !(a->spurious & APIC_SVR_ENABLE))
         return;
     if (vector < 16)
-        sim_finding("interrupt vector %u: 0 to 15 are illegal (SDM 3A 10.5.2)", vector);
+        sim_broken(RULE_APIC_VECTOR, "interrupt vector %u: 0 to 15 are illegal (SDM 3A 10.5.2)", vector);
     if (map_get(a->irr, vector))
         return;
     map_set(a->irr, vector);
@@ -109,6 +109,7 @@ u32 sim_irq_accept(struct sim_cpu *cpu)
 void irq_eoi(struct sim_cpu *cpu)
 {
     const u32 vector = map_top(cpu->apic.isr);
-    if (vector)
-        map_clear(cpu->apic.isr, vector);
+    if (!vector)
+        sim_broken(RULE_APIC_EOI, "CPU %u: EOI, but nothing is in service; a spurious vector is not ended (SDM 3A 10.9)", cpu->id);
+    map_clear(cpu->apic.isr, vector);
 }

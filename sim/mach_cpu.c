@@ -2,6 +2,7 @@
 /* mach_*: registers of the CPU. What would be #GP in the kernel is a finding, but for the _try forms. */
 #include "arch/x86.h"
 #include "mach.h"
+#include "memory.h"
 #include "translations.h"
 #include "virt_model.h"
 
@@ -47,7 +48,7 @@ static void cr_virt(struct sim_cpu *cpu, u32 number, u64 value)
     const struct virt_model *v = cpu->sim->virt;
     const char *why = v && v->cr_write ? v->cr_write(cpu, number, value) : NULL;
     if (why)
-        sim_finding("CR%u = 0x%lx: %s", number, value, why);
+        sim_broken(RULE_CR_VMX, "CR%u = 0x%lx: %s", number, value, why);
 }
 
 void mach_cr0_write(u64 value)
@@ -55,7 +56,7 @@ void mach_cr0_write(u64 value)
     struct sim_cpu *cpu = mach_point_serial();
     const u64 legal = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
     if (value & ~legal || !(value & CR0_PE) || !(value & CR0_PG) || (value & CR0_NW && !(value & CR0_CD)))
-        sim_finding("CR0 = 0x%lx: #GP, or long mode is left (SDM 3A 2.5)", value);
+        sim_broken(RULE_CR_CR0, "CR0 = 0x%lx: #GP, or long mode is left (SDM 3A 2.5)", value);
     cr_virt(cpu, 0, value);
     if ((value ^ cpu->cr0) & CR0_WP)
         translations_drop_host(cpu, true);   /* rights depend on it; processors may keep entries: modelled as dropped */
@@ -71,9 +72,12 @@ void mach_cr3_write(u64 value)
 {
     struct sim_cpu *cpu = mach_point_serial();
     if (value & ~(PTE_PHYS_MASK | 0x18) || value >> SIM_PHYS_BITS)
-        sim_finding("CR3 = 0x%lx: reserved bits (SDM 3A 4.5)", value);
+        sim_broken(RULE_CR_CR3, "CR3 = 0x%lx: reserved bits (SDM 3A 4.5)", value);
     if (!sim_phys(cpu->sim, value & PTE_PHYS_MASK, PAGE_SIZE))
-        sim_finding("CR3 = 0x%lx: not in RAM", value);
+        sim_broken(RULE_CR_CR3, "CR3 = 0x%lx: not in RAM", value);
+    const enum mem_state state = memory_state(cpu->sim, value & PTE_PHYS_MASK);
+    if (state == MEM_FREE || state == MEM_REDZONE)
+        sim_broken(RULE_CR_ROOT, "CR3 = 0x%lx: the top-level table is freed memory", value);
     cpu->cr3 = value;
     translations_drop_host(cpu, false);
 }
@@ -85,7 +89,7 @@ void mach_cr4_write(u64 value)
     const u64 legal = CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT |
                       (s->config.vendor == SIM_VMX ? CR4_VMXE : 0) | (s->profile.xsave ? CR4_OSXSAVE : 0) | (s->profile.smep ? CR4_SMEP : 0);
     if (value & ~legal || !(value & CR4_PAE))
-        sim_finding("CR4 = 0x%lx: #GP (SDM 3A 2.5)", value);
+        sim_broken(RULE_CR_CR4, "CR4 = 0x%lx: #GP (SDM 3A 2.5)", value);
     cr_virt(cpu, 4, value);
     if ((value ^ cpu->cr4) & (CR4_PGE | CR4_PSE | CR4_SMEP))
         translations_drop_host(cpu, true);
@@ -96,7 +100,7 @@ u64 mach_dr_read(u32 number)
 {
     struct sim_cpu *cpu = mach_point();
     if (number > 7 || number == 4 || number == 5)
-        sim_finding("DR%u read", number);
+        sim_broken(RULE_CR_DR, "DR%u read", number);
     return cpu->dr[number];
 }
 
@@ -104,7 +108,7 @@ void mach_dr_write(u32 number, u64 value)
 {
     struct sim_cpu *cpu = mach_point_serial();
     if (number > 7 || number == 4 || number == 5 || (number >= 6 && value >> 32))
-        sim_finding("DR%u = 0x%lx: #GP (SDM 3B 17.2)", number, value);
+        sim_broken(RULE_CR_DR, "DR%u = 0x%lx: #GP (SDM 3B 17.2)", number, value);
     cpu->dr[number] = number == 6 ? (value & 0xe00f) | DR6_INIT : number == 7 ? value | DR7_INIT : value;
 }
 
@@ -112,7 +116,7 @@ u64 mach_msr_read(u32 msr)
 {
     u64 value = 0;
     if (!sim_msr_read(mach_point_outside(), msr, &value))
-        sim_finding("RDMSR 0x%x: #GP", msr);
+        sim_broken(RULE_MSR_READ, "RDMSR 0x%x: #GP", msr);
     return value;
 }
 
@@ -128,7 +132,7 @@ static struct sim_cpu *wrmsr_point(u32 msr)
 void mach_msr_write(u32 msr, u64 value)
 {
     if (!sim_msr_write(wrmsr_point(msr), msr, value))
-        sim_finding("WRMSR 0x%x = 0x%lx: #GP", msr, value);
+        sim_broken(RULE_MSR_WRITE, "WRMSR 0x%x = 0x%lx: #GP", msr, value);
 }
 
 bool mach_msr_read_try(u32 msr, u64 *value)
@@ -145,7 +149,7 @@ bool mach_xsetbv_try(u64 xcr0)
 {
     struct sim_cpu *cpu = mach_point_serial();
     if (!(cpu->cr4 & CR4_OSXSAVE))
-        sim_finding("XSETBV with CR4.OSXSAVE clear: #UD");
+        sim_broken(RULE_CR_XCR, "XSETBV with CR4.OSXSAVE clear: #UD");
     if (xcr0 & ~(XCR0_X87 | XCR0_SSE) || !(xcr0 & XCR0_X87))
         return false;
     cpu->xcr0 = xcr0;
@@ -156,7 +160,7 @@ u64 mach_xgetbv(void)
 {
     struct sim_cpu *cpu = mach_point();
     if (!(cpu->cr4 & CR4_OSXSAVE))
-        sim_finding("XGETBV with CR4.OSXSAVE clear: #UD");
+        sim_broken(RULE_CR_XCR, "XGETBV with CR4.OSXSAVE clear: #UD");
     return cpu->xcr0;
 }
 

@@ -21,9 +21,9 @@ static bool fpu_xsave(const struct sim_cpu *cpu)
 static void fpu_check(struct sim_cpu *cpu, const void *image)
 {
     if (cpu->cr0 & (CR0_TS | CR0_EM))
-        sim_finding("FPU state moved with CR0.TS or CR0.EM set: #NM");
+        sim_broken(RULE_FPU_NM, "FPU state moved with CR0.TS or CR0.EM set: #NM");
     if ((u64)image & 63)
-        sim_finding("FPU image not 64-byte aligned: #GP");
+        sim_broken(RULE_FPU_ALIGN, "FPU image not 64-byte aligned: #GP");
     memory_check(cpu->sim, image, fpu_xsave(cpu) ? XS_BYTES : FX_BYTES, "FPU image");
 }
 
@@ -43,6 +43,7 @@ void mach_fpu_save(void *image, u64 mask)
 {
     struct sim_cpu *cpu = mach_point();
     fpu_check(cpu, image);
+    memory_stored(cpu->sim, image, fpu_xsave(cpu) ? XS_BYTES : FX_BYTES);
     u8 *to = image;
     const u64 components = fpu_xsave(cpu) ? mask & cpu->xcr0 : XCR0_X87 | XCR0_SSE;
     fpu_move(to, cpu->fpu, components);

@@ -12,7 +12,7 @@ void mach_kern_set(void *kern)
 {
     struct sim_cpu *cpu = mach_point();
     if (cpu->sim->kern && !cpu->sim->unit)
-        sim_finding("mach_kern_set called twice");
+        sim_broken(RULE_SEAM_ONCE, "mach_kern_set called twice");
     cpu->sim->kern = kern;
 }
 
@@ -25,7 +25,7 @@ void mach_cpu_set(void *kern_cpu)
 {
     struct sim_cpu *cpu = mach_point();
     if (cpu->kern_cpu && !cpu->sim->unit)
-        sim_finding("CPU %u: mach_cpu_set called twice", cpu->id);
+        sim_broken(RULE_SEAM_ONCE, "CPU %u: mach_cpu_set called twice", cpu->id);
     cpu->kern_cpu = kern_cpu;
 }
 
@@ -33,7 +33,7 @@ void *mach_phys_to_virt(u64 phys)
 {
     struct sim *s = sim_here;
     if (phys > s->ram_bytes)
-        sim_finding("mach_phys_to_virt of 0x%lx: RAM ends at 0x%lx", phys, s->ram_bytes);
+        sim_broken(RULE_MEM_BOUNDS, "mach_phys_to_virt of 0x%lx: RAM ends at 0x%lx", phys, s->ram_bytes);
     return s->ram + phys;
 }
 
@@ -42,7 +42,7 @@ u64 mach_virt_to_phys(const void *virt)
     struct sim *s = sim_here;
     const u64 phys = (u64)virt - (u64)s->ram;
     if (phys > s->ram_bytes)
-        sim_finding("mach_virt_to_phys of an address outside RAM");
+        sim_broken(RULE_MEM_BOUNDS, "mach_virt_to_phys of an address outside RAM");
     return phys;
 }
 
@@ -71,10 +71,11 @@ void mach_copy(void *to, const void *from, size_t bytes)
     memory_check(cpu->sim, from, bytes, "mach_copy from");
     const u64 distance = (u64)to - (u64)from;
     if (distance < bytes || -distance < bytes)
-        sim_finding("mach_copy of ranges that overlap");
+        sim_broken(RULE_MEM_OVERLAP, "mach_copy of ranges that overlap");
     undo_write(cpu->sim, to, bytes);
     race_plain(cpu, from, bytes, false, (u64)__builtin_return_address(0));
     race_plain(cpu, to, bytes, true, (u64)__builtin_return_address(0));
+    memory_stored(cpu->sim, to, bytes);
     memcpy(to, from, bytes);
     sim_wrote(cpu->sim, OBJECT_NONE);
 }
@@ -88,6 +89,7 @@ void mach_zero(void *to, size_t bytes)
     memory_check(cpu->sim, to, bytes, "mach_zero of");
     undo_write(cpu->sim, to, bytes);
     race_plain(cpu, to, bytes, true, (u64)__builtin_return_address(0));
+    memory_stored(cpu->sim, to, bytes);
     memset(to, 0, bytes);
     sim_wrote(cpu->sim, OBJECT_NONE);
 }

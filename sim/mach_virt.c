@@ -9,7 +9,7 @@ static const struct virt_model *virt_of(struct sim_cpu *cpu, enum sim_vendor ven
 {
     store_drain(cpu);
     if (!cpu->sim->virt || cpu->sim->virt->vendor != vendor)
-        sim_finding("%s on a CPU without it: #UD", what);
+        sim_broken(RULE_VIRT_MISSING, "%s on a CPU without it: #UD", what);
     return cpu->sim->virt;
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include "cpu.h"
 #include "event.h"
+#include "rule.h"
 #include "sim.h"
 #include "sim_mem.h"
 #include "upcall.h"
@@ -61,6 +62,7 @@ struct sim {
     bool shutdown;                   /* mach_shutdown: ends at the next resume */
     bool stuck;                      /* nobody can step, and somebody spins */
     char message[256];
+    enum sim_rule broken;            /* the rule of the end that is being made; RULE_NONE: no rule */
 
     /* Worlds: what is explored (world.c). */
     struct world *world;             /* NULL: an ordinary machine */
@@ -107,8 +109,8 @@ u64 sim_object(const struct sim *s, const void *address);
 
 /* ---- Ends ---- */
 void sim_end(struct sim *s, enum sim_end end, const char *format, ...) __attribute__((noreturn, format(printf, 3, 4)));
-/* A rule of the architecture or of a checker was broken by the kernel: say which, with the manual's section where there is one. */
-#define sim_finding(...) sim_end(sim_here, SIM_FINDING, __VA_ARGS__)
+/* A rule was broken (rule.h): ends the current machine, whose message becomes "[NAME] what, where". */
+void sim_broken(enum sim_rule rule, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
 
 void unit_end(struct sim *s) __attribute__((noreturn));   /* the end of a machine that nobody runs: unit.c */
 

@@ -12,6 +12,7 @@
 #include "sanitizer.h"
 #include "store_buffer.h"
 #include "snapshot.h"
+#include "virt_model.h"
 
 #define GUARD_BYTES (64 * PAGE_SIZE)
 #define STACK_BYTES (64 * PAGE_SIZE)   /* an engine runs on it too; untouched pages cost nothing */
@@ -123,9 +124,16 @@ void memory_check(struct sim *s, const void *address, u64 bytes, const char *wha
         return;
     const enum mem_state state = memory_state(s, phys), end = memory_state(s, phys + bytes - 1);
     if (state != MEM_LIVE && state != MEM_EPOCH)
-        sim_finding("%s at physical 0x%lx, which is %s", what, phys, memory_names[state]);
+        sim_broken(state == MEM_FREE ? RULE_MEM_FREE : RULE_MEM_REDZONE, "%s at physical 0x%lx, which is %s", what, phys, memory_names[state]);
     if (end != MEM_LIVE && end != MEM_EPOCH)
-        sim_finding("%s at physical 0x%lx, the end of which is %s", what, phys, memory_names[end]);
+        sim_broken(end == MEM_FREE ? RULE_MEM_FREE : RULE_MEM_REDZONE, "%s at physical 0x%lx, the end of which is %s", what, phys, memory_names[end]);
+}
+
+void memory_stored(struct sim *s, const void *address, u64 bytes)
+{
+    const u64 phys = (u64)address - (u64)s->ram;
+    if (s->virt && phys < s->ram_bytes)
+        s->virt->stored(s, phys, bytes);
 }
 
 void mach_mem_state(const void *start, size_t bytes, enum mem_state state)
@@ -133,7 +141,7 @@ void mach_mem_state(const void *start, size_t bytes, enum mem_state state)
     struct sim *s = sim_here;
     const u64 phys = (u64)start - (u64)s->ram;
     if (phys >= s->ram_bytes || bytes > s->ram_bytes - phys)
-        sim_finding("mach_mem_state outside RAM: 0x%lx bytes at 0x%lx", (u64)bytes, phys);
+        sim_broken(RULE_MEM_BOUNDS, "mach_mem_state outside RAM: 0x%lx bytes at 0x%lx", (u64)bytes, phys);
     if (!bytes)
         return;
     sim_point(s->current, OP_STATE, sim_object(s, start), (u32)min(bytes, ~0u), __builtin_return_address(0));
@@ -153,6 +161,8 @@ void mach_mem_state(const void *start, size_t bytes, enum mem_state state)
         race_forget(s, start, bytes);
     if (state == MEM_FREE)
         translations_freed(s, phys, bytes);
+    if (state == MEM_FREE && s->virt)
+        s->virt->freed(s, phys, bytes);
     memory_tables_forget(s, phys, bytes);
     if (s->snapshot)
         return;   /* what the sanitizer knows could not be put back */

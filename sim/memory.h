@@ -10,6 +10,8 @@ void memory_destroy(struct sim *s);
 void *memory_stack(struct sim *s, u32 cpu, size_t *bytes);   /* lowest usable byte of a CPU's kernel stack */
 /* A finding if an address lies in RAM that is not live. Other memory (stacks, constants, a test's own) is not judged. */
 void memory_check(struct sim *s, const void *address, u64 bytes, const char *what);
+/* Kernel code writes there: a finding if it is the processor's (a VMCS, a VMCB in use). The caller has called memory_check. */
+void memory_stored(struct sim *s, const void *address, u64 bytes);
 /* A page was read as a table by a walker; it stays one until its state changes. */
 void memory_table(struct sim *s, u64 phys);
 bool memory_is_table(const struct sim *s, u64 phys);

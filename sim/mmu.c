@@ -90,7 +90,7 @@ static bool mmu_use(struct sim_cpu *cpu, const struct tlb_entry *e, const struct
     out->rights = (e->rights & (RIGHT_R | RIGHT_X)) | (may_write ? RIGHT_W : 0);
     out->level = e->level;
     if (memory_state(cpu->sim, out->phys) == MEM_FREE)
-        sim_finding("CPU %u: 0x%lx translates to 0x%lx, which is freed kernel memory", cpu->id, a->address, out->phys);
+        sim_broken(RULE_TLB_FREED, "CPU %u: 0x%lx translates to 0x%lx, which is freed kernel memory", cpu->id, a->address, out->phys);
     return true;
 }
 
@@ -133,5 +133,5 @@ bool sim_translate(struct sim_cpu *cpu, u64 address, u32 access, bool user, stru
         if (result >= 0)
             return result;
     }
-    sim_finding("page walk for 0x%lx: a table word changed %u times under it", address, WALK_RETRIES);
+    sim_broken(RULE_MACHINE_WALK, "page walk for 0x%lx: a table word changed %u times under it", address, WALK_RETRIES);
 }

@@ -102,7 +102,7 @@ static enum sim_nested_result nested_use(struct sim_cpu *cpu, const struct neste
     out->rights = e->rights & (e->dirty ? RIGHT_MEMORY : RIGHT_R | RIGHT_X);
     out->level = e->level;
     if (memory_state(cpu->sim, out->phys) == MEM_FREE)
-        sim_finding("CPU %u: guest-physical 0x%lx translates to 0x%lx, which is freed kernel memory", cpu->id, a->gpa, out->phys);
+        sim_broken(RULE_TLB_FREED, "CPU %u: guest-physical 0x%lx translates to 0x%lx, which is freed kernel memory", cpu->id, a->gpa, out->phys);
     return SIM_NESTED_OK;
 }
 
@@ -163,5 +163,5 @@ enum sim_nested_result sim_nested_translate(struct sim_cpu *cpu, const struct si
         if (!again)
             return result;
     }
-    sim_finding("nested walk for 0x%lx: a table word changed %u times under it", gpa, WALK_RETRIES);
+    sim_broken(RULE_MACHINE_WALK, "nested walk for 0x%lx: a table word changed %u times under it", gpa, WALK_RETRIES);
 }

@@ -330,7 +330,7 @@ void mach_relax(void)
     if (s->unit) {
         sim_step(cpu);
         if (++s->relaxes > UNIT_RELAXES)
-            sim_finding("spins for ever: %u turns without a write", UNIT_RELAXES);
+            sim_broken(RULE_SPIN_FOREVER, "spins for ever: %u turns without a write", UNIT_RELAXES);
         return;
     }
     if (outside)

@@ -106,6 +106,8 @@ void sim_end(struct sim *s, enum sim_end end, const char *format, ...)
     vsnprintf(s->message, sizeof(s->message), format, args);
     va_end(args);
     s->result.end = end;
+    s->result.rule = sim_rule_name(s->broken);
+    s->broken = RULE_NONE;
     if (s->unit || !s->in_run)
         unit_end(s);
     s->ended = true;

@@ -83,7 +83,7 @@ static enum msr_answer msr_write(struct sim_cpu *cpu, u32 msr, u64 value)
 static void invlpga(struct sim_cpu *cpu, u64 address, u32 asid)
 {
     if (!(cpu->efer & EFER_SVME))
-        sim_finding("INVLPGA with EFER.SVME = 0: #UD (APM 3 INVLPGA)");
+        sim_broken(RULE_SVM_OFF, "INVLPGA with EFER.SVME = 0: #UD (APM 3 INVLPGA)");
     sim_tlb_flush_engine(cpu);
 }
 
@@ -99,6 +99,8 @@ const struct virt_model sim_svm = {
     .cpu_destroy = cpu_destroy,
     .cpu_reset = cpu_reset,
     .enter = svm_enter,
+    .stored = svm_stored,
+    .freed = svm_freed,
     .cpuid = cpuid,
     .msr_read = msr_read,
     .msr_write = msr_write,

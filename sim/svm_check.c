@@ -146,7 +146,7 @@ void svm_check_clean(const struct svm_cpu *c, const struct vmcb *now)
             continue;
         for (u32 at = g->from; at < g->to; at++)
             if (((const u8 *)now)[at] != ((const u8 *)&c->vmcb)[at])
-                sim_finding("VMCB clean bit %u is set, but %s changed at offset %x: the old value may be used (APM 2 15.15)", g->bit,
-                            g->name, at);
+                sim_broken(RULE_SVM_CLEAN, "VMCB clean bit %u is set, but %s changed at offset %x: the old value may be used (APM 2 15.15)", g->bit,
+                           g->name, at);
     }
 }

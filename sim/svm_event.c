@@ -189,7 +189,7 @@ static bool event_other(struct sim_cpu *cpu, struct engine_event *e)
             guest_fault(&c->guest, VECTOR_UD, false, 0);
             return false;
         }
-    sim_finding("guest instruction %lx at RIP %lx is neither intercepted nor modelled", e->info, c->guest.rip);
+    sim_broken(RULE_MACHINE_MODEL, "guest instruction %lx at RIP %lx is neither intercepted nor modelled", e->info, c->guest.rip);
 }
 
 static void do_cpuid(struct sim_cpu *cpu, struct sim_guest *g, const struct engine_event *e)
@@ -225,9 +225,9 @@ static bool execute(struct sim_cpu *cpu, struct engine_event *e)
     case EVENT_WBINVD:
         break;
     case EVENT_TRIPLE_FAULT:
-        sim_finding("a guest's shutdown is not intercepted: it resets the machine (APM 2 15.14.3)");
+        sim_broken(RULE_SVM_SHUTDOWN, "a guest's shutdown is not intercepted: it resets the machine (APM 2 15.14.3)");
     default:
-        sim_finding("event %u of a guest is neither intercepted nor modelled", e->kind);
+        sim_broken(RULE_MACHINE_MODEL, "event %u of a guest is neither intercepted nor modelled", e->kind);
     }
     guest_skip(g, e);
     return false;

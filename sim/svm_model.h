@@ -41,6 +41,8 @@ static inline bool svm_has(const struct svm_cpu *c, u64 feature)
 }
 u32 svm_check(struct sim_cpu *cpu, const struct vmcb *b);                       /* V02 to V27: id or 0 */
 void svm_check_clean(const struct svm_cpu *c, const struct vmcb *now);          /* finding: a clean bit that lies */
+void svm_stored(struct sim *s, u64 phys, u64 bytes);                            /* svm_owned.c */
+void svm_freed(struct sim *s, u64 phys, u64 bytes);
 u64 svm_enter(struct sim_cpu *cpu, struct resume *resume, u64 *info);
 void svm_load_guest(struct sim_cpu *cpu, const struct resume *resume);
 void svm_store_guest(struct sim_cpu *cpu, struct resume *resume);

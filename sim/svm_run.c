@@ -24,14 +24,14 @@ static void write_back(struct sim_cpu *cpu)
     struct svm_cpu *c = svm_of(cpu);
     for (size_t i = 0; i < array_size(written); i++)
         if (!sim_phys_write(cpu->sim, c->vmcb_phys + written[i].from, (u8 *)&c->vmcb + written[i].from, written[i].to - written[i].from))
-            sim_finding("the VMCB at %lx is not in RAM", c->vmcb_phys);
+            sim_broken(RULE_SVM_VMCB, "the VMCB at %lx is not in RAM", c->vmcb_phys);
 }
 
 /* What the processor reads on its own must not be freed memory. */
 static void check_live(struct sim_cpu *cpu, u64 phys)
 {
     if (memory_state(cpu->sim, phys & ~PAGE_MASK) == MEM_FREE)
-        sim_finding("CPU %u: VMRUN uses %lx, which is freed memory", cpu->id, phys);
+        sim_broken(RULE_SVM_FREED, "CPU %u: VMRUN uses %lx, which is freed memory", cpu->id, phys);
 }
 
 /* V01 and what is a contract of software rather than a check. */
@@ -40,15 +40,15 @@ static void check_instruction(struct sim_cpu *cpu, u64 phys)
     struct svm_cpu *c = svm_of(cpu);
     c->last_check = V(1);
     if (!(cpu->efer & EFER_SVME))
-        sim_finding("V01: VMRUN with EFER.SVME = 0: #UD (APM 2 15.4)");
+        sim_broken(RULE_SVM_OFF, "V01: VMRUN with EFER.SVME = 0: #UD (APM 2 15.4)");
     if ((phys & PAGE_MASK) || phys >> SIM_PHYS_BITS || !sim_phys(cpu->sim, phys, PAGE_SIZE))
-        sim_finding("V01: VMRUN of %lx, no page of RAM: #GP (APM 3 VMRUN)", phys);
+        sim_broken(RULE_SVM_VMCB, "V01: VMRUN of %lx, no page of RAM: #GP (APM 3 VMRUN)", phys);
     c->last_check = 0;
     check_live(cpu, phys);
     if (!c->host_save || !sim_phys(cpu->sim, c->host_save, PAGE_SIZE))
-        sim_finding("VMRUN with VM_HSAVE_PA %lx: the host state would be lost (APM 2 15.30.4)", c->host_save);
+        sim_broken(RULE_SVM_HSAVE, "VMRUN with VM_HSAVE_PA %lx: the host state would be lost (APM 2 15.30.4)", c->host_save);
     if (phys == c->host_save)
-        sim_finding("VMRUN of the host save area");
+        sim_broken(RULE_SVM_HSAVE, "VMRUN of the host save area");
 }
 
 /* May a virtual interrupt be taken before the next instruction? */
@@ -75,13 +75,13 @@ static bool boundary_exit(struct sim_cpu *cpu)
     const u32 intercepts = c->vmcb.intercept1;
     if (cpu->nmi) {
         if (!(intercepts & SVM_ICEPT1_NMI))
-            sim_finding("an NMI would be delivered to the guest: it is not intercepted");
+            sim_broken(RULE_SVM_INTR, "an NMI would be delivered to the guest: it is not intercepted");
         svm_exit_code(c, SVM_EXIT_NMI, 0, 0);   /* stays pending for the host */
         return true;
     }
     if (physical_ready(cpu)) {
         if (!(intercepts & SVM_ICEPT1_INTR))
-            sim_finding("a host interrupt would be delivered through the guest's IDT: it is not intercepted");
+            sim_broken(RULE_SVM_INTR, "a host interrupt would be delivered through the guest's IDT: it is not intercepted");
         svm_exit_code(c, SVM_EXIT_INTR, 0, 0);
         return true;
     }
@@ -107,8 +107,11 @@ static void check_owned(struct sim_cpu *cpu)
         check_live(cpu, pages[i]);
     for (u32 i = 0; i < cpu->sim->cpu_count; i++) {
         const struct svm_cpu *other = svm_of(&cpu->sim->cpu[i]);
+        if (other != c && other->host_save == c->host_save)
+            sim_broken(RULE_SVM_HSAVE, "CPU %u and CPU %u have one host save area, %lx: the state of one is lost (APM 2 15.30.4)", i, cpu->id,
+                       c->host_save);
         if (other != c && other->running && other->vmcb_phys == c->vmcb_phys)
-            sim_finding("VMCB %lx runs on CPU %u and CPU %u at once", c->vmcb_phys, i, cpu->id);
+            sim_broken(RULE_SVM_TWICE, "VMCB %lx runs on CPU %u and CPU %u at once", c->vmcb_phys, i, cpu->id);
     }
 }
 
@@ -129,7 +132,7 @@ static void run(struct sim_cpu *cpu)
         if (!(g->event & SVM_EVENT_VALID))
             c->rip_back = 0;
         if (e.kind == EVENT_INTR_WINDOW && (!(g->rflags & RFLAGS_IF) || (g->interruptibility & ~VCPU_BLOCKED_NMI)))
-            sim_finding("the engine reports an open window at RIP %lx, but the guest is not interruptible", g->rip);
+            sim_broken(RULE_MACHINE_ENGINE, "the engine reports an open window at RIP %lx, but the guest is not interruptible", g->rip);
         if (e.kind != EVENT_SLICE && e.kind != EVENT_INTR_WINDOW && svm_event_exits(cpu, &e))
             return;
     }
@@ -162,7 +165,7 @@ static void flush(struct sim_cpu *cpu)
 {
     const struct svm_cpu *c = svm_of(cpu);
     if (c->vmcb.asid >= c->profile->asids)
-        sim_finding("VMRUN with ASID %u, but the processor has %u (APM 2 15.16.1)", c->vmcb.asid, c->profile->asids);
+        sim_broken(RULE_SVM_ASID, "VMRUN with ASID %u, but the processor has %u (APM 2 15.16.1)", c->vmcb.asid, c->profile->asids);
     if (c->vmcb.tlb_control)
         sim_tlb_flush_npt(cpu, c->vmcb.tlb_control == SVM_TLB_ALL, c->vmcb.asid);
 }
@@ -174,7 +177,7 @@ u64 svm_enter(struct sim_cpu *cpu, struct resume *resume, u64 *info)
     *info = 0;
     check_instruction(cpu, resume->guest);
     if (!sim_phys_read(cpu->sim, resume->guest, &now, sizeof(now)))
-        sim_finding("the VMCB at %lx is not in RAM", resume->guest);
+        sim_broken(RULE_SVM_VMCB, "the VMCB at %lx is not in RAM", resume->guest);
     c->last_check = svm_check(cpu, &now);
     if (c->vmcb_phys != resume->guest)
         c->cached = false;
@@ -188,7 +191,7 @@ u64 svm_enter(struct sim_cpu *cpu, struct resume *resume, u64 *info)
         svm_exit_code(c, SVM_EXIT_INVALID, 0, 0);
     } else {
         if (!(c->vmcb.np_control & SVM_NP_ENABLE))
-            sim_finding("VMRUN without nested paging is not modelled");
+            sim_broken(RULE_MACHINE_MODEL, "VMRUN without nested paging is not modelled");
         check_owned(cpu);
         flush(cpu);
         svm_load_guest(cpu, resume);

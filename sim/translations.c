@@ -108,12 +108,12 @@ static void tlb_judge(const struct sim_cpu *cpu, const struct tlb_entry *e, u64 
     if (e->kind != TLB_HOST || (e->root != (cpu->cr3 & PTE_PHYS_MASK) && !e->global))
         return;
     if (within(e->frame << PAGE_BITS, phys, bytes))
-        sim_finding("freed 0x%lx: CPU %u may still translate 0x%lx to it; an INVLPG or CR3 write is missing", phys, cpu->id,
-                    e->page << PAGE_BITS);
+        sim_broken(RULE_TLB_FREED, "freed 0x%lx: CPU %u may still translate 0x%lx to it; an INVLPG or CR3 write is missing", phys, cpu->id,
+                   e->page << PAGE_BITS);
     for (u32 i = 0; i < 4; i++)
         if (e->table[i] && within(e->table[i], phys, bytes))
-            sim_finding("freed 0x%lx: CPU %u may still walk through this table for 0x%lx; an invalidation is missing", phys, cpu->id,
-                        e->page << PAGE_BITS);
+            sim_broken(RULE_TLB_TABLE, "freed 0x%lx: CPU %u may still walk through this table for 0x%lx; an invalidation is missing", phys, cpu->id,
+                       e->page << PAGE_BITS);
 }
 
 void translations_freed(struct sim *s, u64 phys, u64 bytes)
@@ -123,7 +123,7 @@ void translations_freed(struct sim *s, u64 phys, u64 bytes)
         if (cpu->state == CPU_OFF)
             continue;
         if (within(cpu->cr3 & PTE_PHYS_MASK, phys, bytes))
-            sim_finding("freed 0x%lx: it is the top-level table that CPU %u has loaded", phys, cpu->id);
+            sim_broken(RULE_TLB_ROOT, "freed 0x%lx: it is the top-level table that CPU %u has loaded", phys, cpu->id);
         const struct tlb_entry *e = cpu->tlb.way[0];
         for (u32 i = 0; i < TLB_SETS * TLB_WAYS; i++, e++)
             tlb_judge(cpu, e, phys, bytes);

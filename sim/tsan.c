@@ -14,12 +14,14 @@ static void tsan_check(struct sim *s, const void *address, u64 bytes, bool write
     if (phys >= s->ram_bytes) {
         const u64 stack = (u64)address - (u64)s->current->fiber.stack;
         if (stack >= s->current->fiber.bytes)
-            sim_finding("plain %s outside RAM and this CPU's stack", write ? "write" : "read");
+            sim_broken(RULE_MEM_BOUNDS, "plain %s outside RAM and this CPU's stack", write ? "write" : "read");
         return;
     }
     memory_check(s, address, bytes, write ? "plain write" : "plain read");
+    if (write)
+        memory_stored(s, address, bytes);
     if (write && memory_is_table(s, phys))
-        sim_finding("plain write into the page table at 0x%lx: walkers read it at any time", align_down(phys, PAGE_SIZE));
+        sim_broken(RULE_TAB_PLAIN, "plain write into the page table at 0x%lx: walkers read it at any time", align_down(phys, PAGE_SIZE));
 }
 
 /* The long way, for worlds. A fiber's own stack begins anew with each run: not logged. Apart, so that the short one saves no register. */

@@ -23,8 +23,11 @@ struct virt_model {
     void (*cpuid)(struct sim_cpu *cpu, u32 leaf, u32 subleaf, struct mach_cpuid *regs);   /* regs: filled by the machine, add your bits */
     enum msr_answer (*msr_read)(struct sim_cpu *cpu, u32 msr, u64 *value);
     enum msr_answer (*msr_write)(struct sim_cpu *cpu, u32 msr, u64 value);
+    /* Kernel code wrote to, or freed, this memory: is it the processor's just now? */
+    void (*stored)(struct sim *s, u64 phys, u64 bytes);
+    void (*freed)(struct sim *s, u64 phys, u64 bytes);
     const char *(*cr_write)(struct sim_cpu *cpu, u32 number, u64 value);   /* CR0 or CR4: NULL if allowed, else what forbids it */
-    /* VMX. The booleans are VMsucceed; misuse that would be #UD or #GP: sim_finding. */
+    /* VMX. The booleans are VMsucceed; misuse that would be #UD or #GP: sim_broken. */
     bool (*vmxon)(struct sim_cpu *cpu, u64 phys);
     bool (*vmclear)(struct sim_cpu *cpu, u64 phys);
     bool (*vmptrld)(struct sim_cpu *cpu, u64 phys);
@@ -42,6 +45,11 @@ extern const struct virt_model sim_vmx, sim_svm;   /* sim/vmx.c, sim/svm.c */
 u32 sim_virt_last_check(struct sim_cpu *cpu);
 u32 sim_svm_last_check(struct sim_cpu *cpu);
 const char *sim_virt_check_text(u32 check);   /* what it is about; NULL: no such id */
+
+static inline bool virt_overlaps(u64 a, u64 a_bytes, u64 b, u64 b_bytes)
+{
+    return a < b + b_bytes && b < a + a_bytes;
+}
 
 /* ---- What the machine offers the models ---- */
 

@@ -44,6 +44,7 @@ static void cpu_reset(struct sim_cpu *cpu)
 {
     struct vmx_cpu *c = vmx_of(cpu);
     c->on = false;
+    c->running = false;
     c->current = NULL;
     c->last_check = 0;
 }
@@ -70,7 +71,7 @@ static struct vmx_cpu *in_root(struct sim_cpu *cpu, const char *name)
 {
     struct vmx_cpu *c = vmx_of(cpu);
     if (!c->on)
-        sim_finding("%s outside VMX operation: #UD (SDM 3C 31.3)", name);
+        sim_broken(RULE_VMX_OFF, "%s outside VMX operation: #UD (SDM 3C 31.3)", name);
     return c;
 }
 
@@ -84,6 +85,16 @@ static u64 region_sum(struct sim_cpu *cpu, u64 phys)
     return sum;
 }
 
+/* A region is one CPU's and nothing else (SDM 3C 25.11.5). That a CPU names its own as a VMCS is VMfail. */
+static void region_alone(struct sim_cpu *cpu, u64 phys, const char *insn)
+{
+    for (u32 i = 0; i < cpu->sim->cpu_count; i++) {
+        const struct vmx_cpu *c = vmx_of(&cpu->sim->cpu[i]);
+        if (i != cpu->id && c->on && c->region == phys)
+            sim_broken(RULE_VMX_REGION, "%s of %lx on CPU %u: it is the VMXON region of CPU %u (SDM 3C 25.11.5)", insn, phys, cpu->id, i);
+    }
+}
+
 static bool vmxon(struct sim_cpu *cpu, u64 phys)
 {
     struct vmx_cpu *c = vmx_of(cpu);
@@ -91,14 +102,15 @@ static bool vmxon(struct sim_cpu *cpu, u64 phys)
     if (c->on)
         return fail(c, VMX_ERROR_VMXON);
     if (!(cpu->cr4 & CR4_VMXE))
-        sim_finding("VMXON with CR4.VMXE = 0: #UD (SDM 3C 31.3 VMXON)");
+        sim_broken(RULE_VMX_ON, "VMXON with CR4.VMXE = 0: #UD (SDM 3C 31.3 VMXON)");
     if ((cpu->feature_control & (FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX)) != (FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX))
-        sim_finding("VMXON with IA32_FEATURE_CONTROL %lx: #GP (SDM 3C 24.7)", cpu->feature_control);
+        sim_broken(RULE_VMX_ON, "VMXON with IA32_FEATURE_CONTROL %lx: #GP (SDM 3C 24.7)", cpu->feature_control);
     if ((VMX_CAP(p, MSR_VMX_CR0_FIXED0) & ~cpu->cr0) || (VMX_CAP(p, MSR_VMX_CR4_FIXED0) & ~cpu->cr4) ||
         (cpu->cr0 & ~VMX_CAP(p, MSR_VMX_CR0_FIXED1)) || (cpu->cr4 & ~VMX_CAP(p, MSR_VMX_CR4_FIXED1)))
-        sim_finding("VMXON with CR0 %lx, CR4 %lx: #GP (SDM 3C 24.8)", cpu->cr0, cpu->cr4);
+        sim_broken(RULE_VMX_ON, "VMXON with CR0 %lx, CR4 %lx: #GP (SDM 3C 24.8)", cpu->cr0, cpu->cr4);
     if (region_bad(cpu, phys) || vmx_ram_read(cpu, phys, 4) != VMX_BASIC_REVISION(VMX_CAP(p, MSR_VMX_BASIC)))
         return false;
+    region_alone(cpu, phys, "VMXON");
     c->on = true;
     c->region = phys;
     c->current = NULL;
@@ -112,7 +124,7 @@ static struct vmcs *find(struct vmx_machine *m, u64 phys)
             return v;
     struct vmcs *v = calloc(1, sizeof(*v));
     if (!v)
-        sim_finding("the simulator is out of memory");
+        sim_end(sim_here, SIM_ENGINE, "the simulator is out of memory");
     v->phys = phys;
     v->next = m->all;
     m->all = v;
@@ -126,11 +138,12 @@ static bool vmclear(struct sim_cpu *cpu, u64 phys)
         return fail(c, VMX_ERROR_VMCLEAR_ADDR);
     if (phys == c->region)
         return fail(c, VMX_ERROR_VMCLEAR_VMXON);
+    region_alone(cpu, phys, "VMCLEAR");
     struct vmcs *v = find(c->machine, phys);
     if (v->active && v->active != cpu)
-        sim_finding("VMCLEAR of VMCS %lx on CPU %u while it is active on CPU %u (SDM 3C 25.11.1)", phys, cpu->id, v->active->id);
+        sim_broken(RULE_VMX_ACTIVE, "VMCLEAR of VMCS %lx on CPU %u while it is active on CPU %u (SDM 3C 25.11.1)", phys, cpu->id, v->active->id);
     if (v->active && v->sum != region_sum(cpu, phys))
-        sim_finding("VMCS %lx was written by software while active on CPU %u (SDM 3C 25.11.1)", phys, cpu->id);
+        sim_broken(RULE_VMX_STORE, "VMCS %lx was written by software while active on CPU %u (SDM 3C 25.11.1)", phys, cpu->id);
     undo_write(cpu->sim, v, offsetof(struct vmcs, field));
     v->cleared = true;
     v->launched = false;
@@ -148,15 +161,16 @@ static bool vmptrld(struct sim_cpu *cpu, u64 phys)
         return fail(c, VMX_ERROR_VMPTRLD_ADDR);
     if (phys == c->region)
         return fail(c, VMX_ERROR_VMPTRLD_VMXON);
+    region_alone(cpu, phys, "VMPTRLD");
     const u64 revision = vmx_ram_read(cpu, phys, 4);
     const bool shadow_ok = VMX_CAP(p, MSR_VMX_PROC2) >> 32 & VMX_PROC2_SHADOW;
     if ((revision & 0x7fffffff) != VMX_BASIC_REVISION(VMX_CAP(p, MSR_VMX_BASIC)) || (revision >> 31 && !shadow_ok))
         return fail(c, VMX_ERROR_VMPTRLD_REVISION);
     struct vmcs *v = find(c->machine, phys);
     if (!v->cleared)
-        sim_finding("VMPTRLD of %lx before any VMCLEAR of it: launch state undefined (SDM 3C 25.11.3)", phys);
+        sim_broken(RULE_VMX_CLEAR, "VMPTRLD of %lx before any VMCLEAR of it: launch state undefined (SDM 3C 25.11.3)", phys);
     if (v->active && v->active != cpu)
-        sim_finding("VMCS %lx loaded on CPU %u while active on CPU %u: VMCLEAR it there first (SDM 3C 25.11.1)", phys, cpu->id,
+        sim_broken(RULE_VMX_ACTIVE, "VMCS %lx loaded on CPU %u while active on CPU %u: VMCLEAR it there first (SDM 3C 25.11.1)", phys, cpu->id,
                     v->active->id);
     undo_write(cpu->sim, v, offsetof(struct vmcs, field));
     if (!v->active)
@@ -247,6 +261,8 @@ const struct virt_model sim_vmx = {
     .cpu_destroy = cpu_destroy,
     .cpu_reset = cpu_reset,
     .enter = vmx_enter,
+    .stored = vmx_stored,
+    .freed = vmx_freed,
     .cpuid = cpuid,
     .msr_read = msr_read,
     .msr_write = msr_write,

@@ -40,6 +40,15 @@ void vmx_check_begin(struct vmx_check *k, struct sim_cpu *cpu)
     k->v86 = k->rflags & RFLAGS_VM;
 }
 
+/* What the processor answers with VMfail and only a confused kernel does. */
+static u32 misuse(struct vmx_cpu *c, u32 check, enum sim_rule rule, const char *what)
+{
+    c->last_check = check;
+    if (!c->vmfails)
+        sim_broken(rule, "P%02u: %s", check & 0xff, what);
+    return check;
+}
+
 /* What VMLAUNCH and VMRESUME look at before the VMCS. *error: of VMfailValid; 0: VMfailInvalid. */
 static u32 check_instruction(struct sim_cpu *cpu, bool launched, u32 *error)
 {
@@ -47,10 +56,10 @@ static u32 check_instruction(struct sim_cpu *cpu, bool launched, u32 *error)
     *error = 0;
     if (!c->on) {
         c->last_check = P(1);
-        sim_finding("P01: VM entry outside VMX operation: #UD (SDM 3C 26.1)");
+        sim_broken(RULE_VMX_OFF, "P01: VM entry outside VMX operation: #UD (SDM 3C 26.1)");
     }
     if (!c->current)
-        return P(4);
+        return misuse(c, P(4), RULE_VMX_NONE, "VM entry without a current VMCS: VMfailInvalid (SDM 3C 31.2)");
     if (vmx_ram_read(cpu, c->current->phys, 4) >> 31)
         return P(5);
     if (c->mov_ss) {
@@ -59,11 +68,11 @@ static u32 check_instruction(struct sim_cpu *cpu, bool launched, u32 *error)
     }
     if (!launched && c->current->launched) {
         *error = VMX_ERROR_LAUNCH_NOT_CLEAR;
-        return P(7);
+        return misuse(c, P(7), RULE_VMX_LAUNCH, "VMLAUNCH of a VMCS that is launched: VMfailValid(4); VMCLEAR it or VMRESUME (SDM 3C 31.4)");
     }
     if (launched && !c->current->launched) {
         *error = VMX_ERROR_RESUME_NOT_LAUNCHED;
-        return P(8);
+        return misuse(c, P(8), RULE_VMX_LAUNCH, "VMRESUME of a VMCS that is clear: VMfailValid(5); VMLAUNCH comes first (SDM 3C 31.4)");
     }
     return 0;
 }
@@ -123,12 +132,12 @@ static void check_landing(struct sim_cpu *cpu, const struct vmcs *v)
 {
     const struct mach_vmx_host h = vmx_host(cpu);
     if (vmcs_get(v, VMCS_HOST_RIP) != h.rip || vmcs_get(v, VMCS_HOST_RSP) != h.rsp)
-        sim_finding("VM exit lands at RIP %lx, RSP %lx, not in the machine's stub on CPU %u", vmcs_get(v, VMCS_HOST_RIP),
-                    vmcs_get(v, VMCS_HOST_RSP), cpu->id);
+        sim_broken(RULE_VMX_HOST, "VM exit lands at RIP %lx, RSP %lx, not in the machine's stub on CPU %u", vmcs_get(v, VMCS_HOST_RIP),
+                   vmcs_get(v, VMCS_HOST_RSP), cpu->id);
     if (vmcs_get(v, VMCS_HOST_CS_SEL) != h.cs || vmcs_get(v, VMCS_HOST_SS_SEL) != h.ss || vmcs_get(v, VMCS_HOST_TR_SEL) != h.tr ||
         vmcs_get(v, VMCS_HOST_TR_BASE) != h.tr_base || vmcs_get(v, VMCS_HOST_GDTR_BASE) != h.gdtr_base ||
         vmcs_get(v, VMCS_HOST_IDTR_BASE) != h.idtr_base || vmcs_get(v, VMCS_HOST_GS_BASE) != h.gs_base)
-        sim_finding("VM exit loads segments or tables that are not those of CPU %u", cpu->id);
+        sim_broken(RULE_VMX_HOST, "VM exit loads segments or tables that are not those of CPU %u", cpu->id);
 }
 
 /* What the VMCS points to must not be freed memory, though it may not be read before the guest needs it. */
@@ -150,7 +159,7 @@ static u64 enter_guest(struct sim_cpu *cpu, struct resume *resume)
     struct vmx_cpu *c = vmx_of(cpu);
     struct vmcs *v = c->current;
     if (!c->machine->profile->runs)
-        sim_finding("the entry is good, but profile %s runs no guests", c->machine->profile->name);
+        sim_broken(RULE_MACHINE_MODEL, "the entry is good, but profile %s runs no guests", c->machine->profile->name);
     check_landing(cpu, v);
     check_owned(cpu, v);
     vmx_load_guest(cpu, v, resume);
@@ -161,7 +170,9 @@ static u64 enter_guest(struct sim_cpu *cpu, struct resume *resume)
     undo_write(cpu->sim, &v->launched, sizeof(v->launched));
     v->launched = true;
     struct vmx_exit exit = { 0 };
+    c->running = true;
     vmx_run(cpu, v, &exit);
+    c->running = false;
     store_exit(cpu, v, &exit);
     vmx_store_guest(cpu, v, resume);
     vmx_list_store(cpu, vmcs_get(v, VMCS_EXIT_MSR_STORE_ADDR), vmcs_get(v, VMCS_EXIT_MSR_STORE_COUNT));
@@ -170,7 +181,7 @@ static u64 enter_guest(struct sim_cpu *cpu, struct resume *resume)
     const u64 loads = vmcs_get(v, VMCS_EXIT_MSR_LOAD_COUNT);
     const u32 abort = loads ? vmx_list_load(cpu, vmcs_get(v, VMCS_EXIT_MSR_LOAD_ADDR), loads, true, &check) : 0;
     if (abort)
-        sim_finding("VMX abort: entry %u of the exit MSR-load area is refused, M%02u (SDM 3C 27.7)", abort, check & 0xff);
+        sim_broken(RULE_VMX_ABORT, "VMX abort: entry %u of the exit MSR-load area is refused, M%02u (SDM 3C 27.7)", abort, check & 0xff);
     return TRAP(TRAP_GUEST_EXIT, 0);
 }
 

@@ -166,7 +166,7 @@ static bool event_other(struct sim_cpu *cpu, struct vmcs *v, struct engine_event
             break;
         return plain(x, others[i].reason, e);
     }
-    sim_finding("guest instruction %lx at RIP %lx neither exits nor is modelled", e->info, vmx_of(cpu)->guest.rip);
+    sim_broken(RULE_MACHINE_MODEL, "guest instruction %lx at RIP %lx neither exits nor is modelled", e->info, vmx_of(cpu)->guest.rip);
 }
 
 static bool event_insn(struct sim_cpu *cpu, struct vmcs *v, struct engine_event *e, struct vmx_exit *x)
@@ -204,7 +204,7 @@ static bool event_insn(struct sim_cpu *cpu, struct vmcs *v, struct engine_event 
         guest_skip(g, e);
         return false;
     default:
-        sim_finding("the engine reports event %u to a guest", e->kind);
+        sim_broken(RULE_MACHINE_ENGINE, "the engine reports event %u to a guest", e->kind);
     }
 }
 

@@ -97,11 +97,13 @@ bool vmx_field_exists(const struct vmx_profile *p, u32 field)
 static struct vmcs *current(struct sim_cpu *cpu, const char *name, u32 field)
 {
     struct vmx_cpu *c = vmx_of(cpu);
-    if (!c->on || !c->current)
-        sim_finding("%s of field %x without %s (SDM 3C 31.3)", name, field, c->on ? "a current VMCS" : "VMXON");
+    if (!c->on)
+        sim_broken(RULE_VMX_OFF, "%s of field %x outside VMX operation: #UD (SDM 3C 31.3)", name, field);
+    if (!c->current)
+        sim_broken(RULE_VMX_NONE, "%s of field %x without a current VMCS: VMfailInvalid (SDM 3C 31.3)", name, field);
     if (!vmx_field_exists(c->machine->profile, field)) {
         vmcs_set(c->current, VMCS_INSN_ERROR, VMX_ERROR_FIELD);
-        sim_finding("%s of field %x, which this processor lacks: VMfailValid(12) (SDM 3C 31.4)", name, field);
+        sim_broken(RULE_VMX_FIELD, "%s of field %x, which this processor lacks: VMfailValid(12) (SDM 3C 31.4)", name, field);
     }
     return c->current;
 }
@@ -117,7 +119,7 @@ void vmx_write(struct sim_cpu *cpu, u32 field, u64 value)
     struct vmcs *v = current(cpu, "VMWRITE", field);
     if ((field >> 10 & 3) == 1) {
         vmcs_set(v, VMCS_INSN_ERROR, VMX_ERROR_READ_ONLY);
-        sim_finding("VMWRITE of read-only field %x: VMfailValid(13) (SDM 3C 31.4)", field);
+        sim_broken(RULE_VMX_READONLY, "VMWRITE of read-only field %x: VMfailValid(13) (SDM 3C 31.4)", field);
     }
     if (HIGH(field))
         value = value << 32 | (vmcs_get(v, field) & 0xffffffff);

@@ -47,6 +47,8 @@ struct vmx_cpu {
     struct vmcs *current;
     u64 feature_control;
     u32 last_check;           /* VCPU_CHECK of the last failed entry, 0: it entered */
+    bool running;             /* the guest of `current` runs */
+    bool vmfails;             /* an entry in the wrong launch state or without a VMCS is VMfail, not a broken rule; only tests set it */
     bool mov_ss;              /* blocking by MOV SS in root operation; only tests set it */
     u64 debugctl;             /* IA32_DEBUGCTL of the guest */
     u64 pending_debug;        /* debug exceptions due before the first instruction that exit: their bits for DR6; 0: none */
@@ -64,6 +66,8 @@ struct vmx_exit {
 bool vmx_field_exists(const struct vmx_profile *p, u32 field);
 u64 vmx_read(struct sim_cpu *cpu, u32 field);
 void vmx_write(struct sim_cpu *cpu, u32 field, u64 value);
+void vmx_stored(struct sim *s, u64 phys, u64 bytes);   /* vmx_owned.c */
+void vmx_freed(struct sim *s, u64 phys, u64 bytes);
 u64 vmx_enter(struct sim_cpu *cpu, struct resume *resume, u64 *info);
 struct mach_vmx_host vmx_host(struct sim_cpu *cpu);
 /* Loading and storing the guest: vmx_state.c. */
@@ -126,7 +130,7 @@ bool vmx_pat_valid(u64 pat);
 static inline void vmx_live(struct sim_cpu *cpu, u64 phys)
 {
     if (memory_state(cpu->sim, phys) == MEM_FREE)
-        sim_finding("CPU %u: VMX reads %lx, which is freed memory", cpu->id, phys);
+        sim_broken(RULE_VMX_FREED, "CPU %u: VMX reads %lx, which is freed memory", cpu->id, phys);
 }
 static inline u64 vmx_ram_read(struct sim_cpu *cpu, u64 phys, u32 bytes)
 {

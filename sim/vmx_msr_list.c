@@ -60,6 +60,6 @@ void vmx_list_store(struct sim_cpu *cpu, u64 address, u64 count)
         const u64 at = address + i * sizeof(e);
         if (i >= LIST_MAX || !sim_phys_read(cpu->sim, at, &e, sizeof(e)) || check_entry(cpu, &e) ||
             !guest_msr_read(cpu, &vmx_of(cpu)->guest, e.index, &e.value) || !sim_phys_write(cpu->sim, at, &e, sizeof(e)))
-            sim_finding("VMX abort: entry %u of the exit MSR-store area is refused (SDM 3C 27.4)", i + 1);
+            sim_broken(RULE_VMX_ABORT, "VMX abort: entry %u of the exit MSR-store area is refused (SDM 3C 27.4)", i + 1);
     }
 }

@@ -27,7 +27,7 @@ static bool boundary_exit(struct sim_cpu *cpu, const struct vmcs *v, struct vmx_
     }
     if (cpu->nmi) {
         if (!(pin & VMX_PIN_NMI))
-            sim_finding("an NMI would be delivered to the guest: NMI exiting is off");
+            sim_broken(RULE_VMX_INTR, "an NMI would be delivered to the guest: NMI exiting is off");
         cpu->nmi = false;
         cpu->in_nmi = true;   /* until the host executes an IRET (28.5.5) */
         x->reason = VMX_REASON_EXCEPTION;
@@ -43,7 +43,7 @@ static bool boundary_exit(struct sim_cpu *cpu, const struct vmcs *v, struct vmx_
     if (!sim_irq_pending(cpu))
         return false;
     if (!(pin & VMX_PIN_INTR))
-        sim_finding("a host interrupt would be delivered through the guest's IDT: external-interrupt exiting is off");
+        sim_broken(RULE_VMX_INTR, "a host interrupt would be delivered through the guest's IDT: external-interrupt exiting is off");
     x->reason = VMX_REASON_INTR;
     if (vmcs_get(v, VMCS_EXIT_CTRL) & VMX_EXIT_ACK_INTR)
         x->event = VMX_INTR_VALID | sim_irq_accept(cpu);
@@ -68,7 +68,7 @@ void vmx_run(struct sim_cpu *cpu, struct vmcs *v, struct vmx_exit *x)
         if (!(g->event & VCPU_EVENT_VALID))
             c->software_length = 0;
         if (e.kind == EVENT_INTR_WINDOW && (!(g->rflags & RFLAGS_IF) || blocked(g, VMX_BLOCK_STI | VMX_BLOCK_MOV_SS)))
-            sim_finding("the engine reports an open window at RIP %lx, but the guest is not interruptible", g->rip);
+            sim_broken(RULE_MACHINE_ENGINE, "the engine reports an open window at RIP %lx, but the guest is not interruptible", g->rip);
         if (e.kind == EVENT_SLICE || e.kind == EVENT_INTR_WINDOW)
             continue;
         if (vmx_event_exits(cpu, v, &e, x))

@@ -116,7 +116,7 @@ static void load_pending(struct vmx_cpu *c, const struct vmcs *v)
     if (!(pending & (PENDING_BREAKPOINT | PENDING_STEP)) || (g->event & VCPU_EVENT_VALID))
         return;   /* an injected event comes first and ends them */
     if (g->interruptibility & VMX_BLOCK_MOV_SS)
-        sim_finding("pending debug exceptions %lx while held back are not modelled", pending);
+        sim_broken(RULE_MACHINE_MODEL, "pending debug exceptions %lx while held back are not modelled", pending);
     const struct engine_event e = { .info = (pending & 0xf) | (pending & PENDING_STEP) };
     if (g->exceptions >> VECTOR_DB & 1) {
         c->pending_debug = e.info;

@@ -11,9 +11,9 @@ u64 walk_read(struct sim *s, struct walk *w, u64 table, u64 address, u32 level)
     const u64 slot = (table & PTE_PHYS_MASK) + (address >> (PAGE_BITS + 9 * level) & 511) * 8;
     const u64 *word = sim_phys(s, slot, 8);
     if (!word)
-        sim_finding("page walk for 0x%lx reads a table at 0x%lx, outside RAM", address, table & PTE_PHYS_MASK);
+        sim_broken(RULE_TAB_RAM, "page walk for 0x%lx reads a table at 0x%lx, outside RAM", address, table & PTE_PHYS_MASK);
     if (memory_state(s, slot) == MEM_FREE)
-        sim_finding("page walk for 0x%lx reads a freed table at 0x%lx", address, table & PTE_PHYS_MASK);
+        sim_broken(RULE_TLB_TABLE, "page walk for 0x%lx reads a freed table at 0x%lx", address, table & PTE_PHYS_MASK);
     memory_table(s, slot);
     if (s->world)
         sim_did(s->current, OP_WALK, EFFECT_READ, OBJECT_RAM(slot), *word, *word);

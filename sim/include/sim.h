@@ -44,6 +44,7 @@ struct sim_result {
     enum sim_end end;
     u32 code;
     const char *message;             /* "" if there is none */
+    const char *rule;                /* the broken rule's name (rule.h); NULL: none */
     u64 event_hash, steps, instructions, traps;
 };
 

@@ -96,6 +96,8 @@ struct pd *fixture_pd(struct fixture *f, u64 quota, u64 selector)
 
 struct resume *fixture_trap(struct fixture *f, u32 cpu, u64 trap, u64 info)
 {
+    if (TRAP_KIND(trap) == TRAP_INTERRUPT && TRAP_VECTOR(trap) != VECTOR_SPURIOUS)
+        fixture_sim_serve(f->sim, cpu, TRAP_VECTOR(trap));
     f->resumed[cpu] = kern_trap(fixture_cpu(f, cpu), trap, info);
     return f->resumed[cpu];
 }

@@ -9,6 +9,11 @@ u32 fixture_sim_interrupt(struct sim *s, u32 cpu)
     return sim_irq_pending(&s->cpu[cpu]) ? sim_irq_accept(&s->cpu[cpu]) : 0;
 }
 
+void fixture_sim_serve(struct sim *s, u32 cpu, u32 vector)
+{
+    s->cpu[cpu].apic.isr[vector / 64] |= bit(vector % 64);
+}
+
 void fixture_sim_later(struct sim *s, u64 ticks)
 {
     s->clock += ticks;

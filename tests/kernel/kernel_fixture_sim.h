@@ -4,6 +4,7 @@
 #include "sim.h"
 
 u32 fixture_sim_interrupt(struct sim *s, u32 cpu);     /* accepts what waits, 0: nothing; cpu is current then */
+void fixture_sim_serve(struct sim *s, u32 cpu, u32 vector);   /* puts it in service, as accepting it would have */
 void fixture_sim_later(struct sim *s, u64 ticks);
 u64 fixture_sim_timer(struct sim *s, u32 cpu);         /* clock at which its timer will fire, 0: not armed */
 bool fixture_sim_in_service(struct sim *s, u32 cpu, u32 vector);

@@ -148,6 +148,7 @@ static void instruction(void **state)
                  { 8, 2, VMX_ERROR_RESUME_NOT_LAUNCHED } };
     struct world *w = world_create(SIM_VMX);
     struct vmx_cpu *c = vmx_of(w->cpu);
+    c->vmfails = true;
     for (size_t i = 0; i < array_size(rows); i++) {
         world_good(w, BASE_LONG);
         world_event(w, &(struct engine_event){ .kind = EVENT_CPUID });

@@ -103,7 +103,7 @@ static void findings(void **state)
         { VMREAD, VMCS_GUEST_CR0 | 1, 0, "lacks" },
         { VMWRITE, VMCS_EXIT_REASON, 0, "read-only" },
         { VMWRITE, VMCS_XSS_EXIT_BITMAP, 0, "lacks" },
-        { VMREAD, VMCS_GUEST_CR0, 1, "without VMXON" },
+        { VMREAD, VMCS_GUEST_CR0, 1, "outside VMX operation" },
         { INVEPT, INVEPT_ALL, 1, "outside VMX operation" },
         { INVVPID, INVVPID_ALL, 1, "outside VMX operation" },
     };

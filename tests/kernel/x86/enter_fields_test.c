@@ -50,7 +50,8 @@ static void vmx_start_writes(void **state)
     for (u32 i = 0; i < array_size(rows); i++)
         virt_sim_field(g->f->sim, 0, rows[i].field, ~rows[i].value);
     mach_cr0_write(mach_cr0_read() | CR0_TS);
-    g->f->k->cpu[0]->virt.current = 0;   /* the start clears the VMCS: a second one is the test's idea */
+    assert_true(mach_vmclear(g->v->hw_phys));   /* a second start is the test's idea */
+    g->f->k->cpu[0]->virt.current = 0;
     virt_vmx.start(g->f->k->cpu[0], g->v);
     for (u32 i = 0; i < array_size(rows); i++) {
         if (mach_vmread(rows[i].field) != rows[i].value)

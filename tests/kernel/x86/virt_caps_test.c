@@ -262,6 +262,7 @@ static void vmx_is_on(void **state)
         assert_int_equal(cpu->virt.tag_epoch, 1);
         assert_int_equal(cpu->virt.host_msr[1], vpid ? 0 : 0x1000);
         assert_int_equal(cpu->virt.host_msr[5], vpid ? 0 : 5);
+        virt_sim_reset(w->sim, vpid);
         mem_free(w->kern->mem, &w->kern->quota, mach_phys_to_virt(cpu->virt.region), PAGE_SIZE);
     }
 }
@@ -289,6 +290,7 @@ static void svm_is_on(void **state)
     assert_int_equal(c->tag_epoch, 1);
     assert_true(c->tag_flush);
     assert_int_equal(c->fixed[SVM_FIXED_FEATURES], mach_cpuid(CPUID_SVM, 0).edx);
+    virt_sim_reset(w->sim, 0);
     mem_free(w->kern->mem, &w->kern->quota, mach_phys_to_virt(c->maps), 8 * PAGE_SIZE);
 }
 

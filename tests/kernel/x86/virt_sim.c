@@ -86,6 +86,11 @@ void virt_sim_no_vmxon(void)
     model.vmxon = no_vmxon;
 }
 
+void virt_sim_reset(struct sim *s, u32 cpu)
+{
+    s->virt->cpu_reset(&s->cpu[cpu]);
+}
+
 u64 virt_sim_host_save(struct sim *s, u32 cpu)
 {
     return svm_of(&s->cpu[cpu])->host_save;

@@ -12,5 +12,6 @@ void virt_sim_vm_cr(bool exists, u64 value);
 void virt_sim_feature_control(struct sim *s, u32 cpu, u64 value);
 u64 virt_sim_feature_control_get(struct sim *s, u32 cpu);
 void virt_sim_no_vmxon(void);                                        /* VMXON fails */
+void virt_sim_reset(struct sim *s, u32 cpu);                         /* as INIT does: what VMXON and VM_HSAVE_PA named is software's again */
 u64 virt_sim_host_save(struct sim *s, u32 cpu);                      /* VM_HSAVE_PA */
 void virt_sim_field(struct sim *s, u32 cpu, u32 field, u64 value);   /* of the current VMCS; read-only ones too */

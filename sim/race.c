@@ -114,7 +114,7 @@ static void race_found(struct sim_cpu *cpu, const struct race_access *a, const s
     static const char *const kinds[] = { "atomic read", "plain read", "atomic write", "plain write" };
     const u64 phys = (u64)a->address - (u64)s->ram;
     const bool ram = phys < s->ram_bytes;
-    sim_broken(RULE_RACE_DATA, "%s of %lu bytes at %s0x%lx by CPU %u races with %s of %lu bytes by CPU %u", kinds[a->kind], a->bytes,
+    sim_broken(RULE_RACE_PLAIN, "%s of %lu bytes at %s0x%lx by CPU %u races with %s of %lu bytes by CPU %u", kinds[a->kind], a->bytes,
                ram ? "physical " : "", ram ? phys : (u64)a->address, cpu->id, kinds[c->kind], c->bytes, c->cpu);
 }
 

@@ -37,7 +37,6 @@
     X(DEV, ALIGN, "device register not aligned to 4 bytes", "SDM 3A 10.4.1")                                              \
     X(DEV, RAM, "RAM accessed as a device", "machine.h: mach_dev_read32")                                                 \
     X(DEV, NONE, "no device is there", "machine.h: mach_dev_read32")                                                      \
-    X(RACE, DATA, "two CPUs access the same bytes, one writes, one plainly, nothing orders them", "race.h")              \
     X(APIC, MODE, "the APIC's page accessed in x2APIC mode, or while disabled", "SDM 3A 10.12.2")                         \
     X(APIC, REGISTER, "APIC register that does not exist", "SDM 3A 10.4.1")                                               \
     X(APIC, READONLY, "APIC register that is read-only written", "SDM 3A 10.4.1")                                         \

@@ -52,7 +52,7 @@ static inline bool access_races(u32 cpu, const void *address, u64 bytes, bool wr
 {
     struct access a = { cpu, address, bytes, write, false, 0x1000 + cpu };
     const char *message = sim_unit_expect_panic(s, access_make, &a);
-    return message && strncmp(message, "[RACE-DATA] ", 12) == 0;
+    return message && strncmp(message, "[RACE-PLAIN] ", 13) == 0;
 }
 
 static inline bool atomic_races(u32 cpu, const void *address, u64 bytes, bool write)

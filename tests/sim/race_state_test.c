@@ -101,7 +101,7 @@ static void a_report_names_both(void **state)
     race_enter(&s->cpu[1], 0x40);
     assert_null(race_last(s));
     assert_true(access_races(1, p - 2, 8, WRITE));
-    assert_string_equal(sim_result(s)->message, "[RACE-DATA] plain write of 8 bytes at physical 0x1ffffe by CPU 1 races with plain read of 4 bytes by CPU 0");
+    assert_string_equal(sim_result(s)->message, "[RACE-PLAIN] plain write of 8 bytes at physical 0x1ffffe by CPU 1 races with plain read of 4 bytes by CPU 0");
     const struct race_report *r = race_last(s);
     assert_ptr_equal(r->address, p - 2);
     assert_true(r->later.write && !r->later.atomic && r->later.cpu == 1 && r->later.bytes == 8 && r->later.site == 0x1001);

@@ -81,7 +81,7 @@ void rule_table_run(const struct rule_table *t)
 /* ---- The list ---- */
 
 /* Listed before the machine can judge them. A row that has a test leaves this list. */
-static const enum sim_rule awaited[] = { RULE_RACE_PLAIN, RULE_TLB_TAG, RULE_TLB_RIGHT };
+static const enum sim_rule awaited[] = { RULE_TLB_TAG, RULE_TLB_RIGHT };
 
 static bool is_awaited(enum sim_rule rule)
 {

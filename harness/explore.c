@@ -74,12 +74,12 @@ static void count_run(struct explore *x)
     t->steps += x->outcome.steps;
     if (x->outcome.end == SIM_STOPPED) {
         t->blocked++;
-        return;
+    } else {
+        t->complete += x->outcome.awaits == 0;
+        t->points_min = t->points_max ? min(t->points_min, x->outcome.steps) : x->outcome.steps;
+        t->points_max = max(t->points_max, x->outcome.steps);
     }
-    t->complete += x->outcome.awaits == 0;
-    t->points_min = t->points_max ? min(t->points_min, x->outcome.steps) : x->outcome.steps;
-    t->points_max = max(t->points_max, x->outcome.steps);
-    if (x->options.progress && t->runs % 1024 == 0)
+    if (x->options.progress)
         x->options.progress(t);
 }
 

@@ -29,7 +29,7 @@ struct explore_options {
     bool sc;                    /* no store buffers: every DRAIN is 0 */
     const u32 *prefix;          /* bounded, dpor: explore only runs that begin with these answers */
     u32 prefix_count;
-    void (*progress)(const struct explore_stats *stats);   /* now and then; NULL: none */
+    void (*progress)(const struct explore_stats *stats);   /* after each run; NULL: none */
 };
 
 struct explore_answer {
@@ -43,6 +43,7 @@ struct explore_answer {
 struct explore_outcome {
     enum sim_end end;           /* SIM_SHUTDOWN: the run ended well; SIM_FINDING, SIM_PANIC, SIM_DEADLOCK, SIM_BUDGET */
     char message[512];
+    const char *rule;           /* name of the broken rule; NULL: none */
     u64 hash;                   /* of a failed run's events, in order */
     u32 steps;
     u32 awaits;                 /* turns of waiting loops that failed: 0 in a complete execution */
@@ -64,6 +65,7 @@ struct explore {
     struct chooser recorder;
     u32 straight_steps;               /* of the straight run, for PCT */
     bool nondeterministic;            /* the same answers led to another question */
+    const char *trouble;              /* EXPLORE_STALE: why; NULL: no memory */
     struct explore_bound reached;     /* bounded: the level of the last run */
     struct hashes *seen;              /* partial orders (order.h) met */
 };
@@ -83,5 +85,8 @@ u64 explore_random(u64 *state);   /* splitmix64 */
 struct strategy {
     const char *name, *about;
     enum explore_status (*explore)(struct explore *x);
+    bool searches;              /* keeps to the bound, sets `reached`, knows `prefix` */
+    /* Prefixes of at most so many answers that together cover the search, each run once; CLEAN if all were given. NULL: cannot be split. */
+    enum explore_status (*split)(struct explore *x, u32 answers, void (*take)(const u32 *answer, u32 count));
 };
 extern const struct strategy strategy_straight, strategy_random, strategy_pct, strategy_bounded, strategy_dpor;

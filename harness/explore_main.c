@@ -1,34 +1,65 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The command line of the explorer: docs/exploration.md. */
-#include <getopt.h>
+/* orrery-explore: docs/exploration.md. Exit status: enum explore_status; 2 also for bad input. */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "explore.h"
-#include "world.h"
+#include "explore_command.h"
+#include "explore_json.h"
+#include "selftest.h"
+
+static const char *vendor_name(enum sim_vendor v)
+{
+    return v == SIM_VMX ? "vmx" : v == SIM_SVM ? "svm" : "none";
+}
+
+static void list_json(const struct world_test *t, struct json *j)
+{
+    json_open(j, NULL, '{');
+    json_text(j, "test", t->name);
+    json_text(j, "question", t->question);
+    json_number(j, "cpus", t->cpus);
+    json_text(j, "vendor", vendor_name(t->vendor));
+    json_text(j, "model", model_name(t->sc));
+    json_bound(j, "bound", command_bound(t));
+    json_bool(j, "unbounded", t->unbounded);
+    json_close(j, '}');
+}
+
+static int command_list(bool json)
+{
+    struct json j = { .file = stdout };
+    if (json)
+        json_open(&j, NULL, '[');
+    for (const struct world_test *t = world_next(NULL); t; t = world_next(t)) {
+        if (json)
+            list_json(t, &j);
+        else
+            printf("%-32s %u CPUs  %s\n", t->name, t->cpus, t->question ? t->question : "");
+    }
+    if (json) {
+        json_close(&j, ']');
+        putchar('\n');
+    }
+    return 0;
+}
+
+static int command_do(struct command *c)
+{
+    switch (c->verb) {
+    case VERB_LIST:
+        return command_list(c->json);
+    case VERB_RUN:
+        return c->split ? command_split(c) : command_run(c);
+    case VERB_SELFTEST:
+        return selftest(c->json);
+    default:
+        fprintf(stderr, "orrery-explore: not yet\n");
+        return 2;
+    }
+}
 
 int world_main(int argc, char **argv)
 {
-    const struct strategy *all[] = { &strategy_straight, &strategy_random, &strategy_pct, &strategy_bounded, &strategy_dpor };
-    if (argc < 3)
-        return 2;
-    struct explore_options o = { .bound = { 2, 2, 0 }, .seed = 1 };
-    const struct world_test *t = world_find(argv[1]);
-    const struct strategy *st = NULL;
-    for (u32 i = 0; i < array_size(all); i++)
-        if (!strcmp(all[i]->name, argv[2])) st = all[i];
-    for (int i = 3; i < argc; i++) {
-        if (!strncmp(argv[i], "p=", 2)) o.bound.preemptions = atoi(argv[i] + 2);
-        if (!strncmp(argv[i], "d=", 2)) o.bound.delays = atoi(argv[i] + 2);
-        if (!strncmp(argv[i], "n=", 2)) o.runs = atoi(argv[i] + 2);
-        if (!strcmp(argv[i], "sc")) o.sc = true;
-    }
-    if (!t || !st) return 2;
-    struct explore x;
-    if (!explore_open(&x, t, &o)) return 2;
-    enum explore_status r = st->explore(&x);
-    printf("status %d end %d %s\nruns %lu complete %lu blocked %lu steps %lu distinct %lu points %u..%u cov %f reached %u/%u\n", r, x.outcome.end, x.outcome.message, x.stats.runs, x.stats.complete,
-      x.stats.blocked, x.stats.steps, x.stats.distinct, x.stats.points_min, x.stats.points_max, x.stats.coverage, x.reached.preemptions, x.reached.delays);
-    explore_close(&x);
-    return (int)r;
+    struct command c;
+    const int status = command_parse(&c, argc, argv) ? command_do(&c) : EXPLORE_STALE;
+    command_free(&c);
+    return fflush(stdout) == 0 && !ferror(stdout) ? status : EXPLORE_STALE;
 }

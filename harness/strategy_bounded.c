@@ -5,7 +5,10 @@
  * shares equals the same switch before the next shared one: it is not made; who shares what is learned, and a level that has learned something
  * is searched again. A state met before with at least as much of the bound left leads to nothing new: the run is cut. States are told apart by the partial
  * order of what has happened (order.h), so two runs that differ in the order of independent steps meet again.
- * Levels: bounds 0, then 1, then 2 of each kind up to what is asked, so that the least bound that shows a bug is found first. */
+ * Levels: bounds 0, then 1, then 2 of each kind up to what is asked, so that the least bound that shows a bug is found first.
+ *
+ * Jobs: a search with a prefix makes only runs that begin with these answers, at each level that can pay for them. It learns and remembers for
+ * itself alone, and neither reduction looks at what was decided within the prefix: what it finds depends on nobody else. */
 #include <stdlib.h>
 #include "explore.h"
 #include "order.h"
@@ -32,7 +35,10 @@ struct search {
         struct step_cost cost[2 * WORLD_CPUS];       /* STEP: of each answer */
     } *at;
     u32 depth, keep, room;    /* decisions of this run; of them the first `keep` are given */
+    u32 split;                /* runs are cut after so many decisions; 0: never */
     bool full;
+    bool beyond;              /* the prefix costs more than this level has */
+    bool known;               /* the run was cut where it had nothing new */
 };
 
 static bool within(const struct explore_bound *a, const struct explore_bound *bound)
@@ -91,29 +97,49 @@ static void decision_fill(struct search *q, struct decision *d, u32 bound, enum 
     *d = (struct decision){ .bound = bound, .kind = (u8)kind, .spent = q->spent, .branches = kind != CHOICE_SKEW && kind != CHOICE_SLICE };
     if (kind != CHOICE_STEP)
         return;
-    d->branches = worth_a_switch(q, a);
+    d->branches = q->split || worth_a_switch(q, a);   /* who splits has not learned who shares what */
     for (u32 i = 0; i < min(bound, (u32)array_size(d->cost)); i++) {
         const struct explore_bound c = explore_cost(q->sim, i, kind);
         d->cost[i] = (struct step_cost){ (u8)c.preemptions, (u8)c.delays };
     }
 }
 
+/* The prefix's answer to a decision. False: it cannot be given. */
+static bool prefix_take(struct search *q, struct decision *d)
+{
+    d->answer = q->x->options.prefix[q->depth];
+    if (d->answer >= d->bound) {
+        q->x->trouble = "the prefix has an answer that is not offered";
+        return false;
+    }
+    const struct explore_bound total = add(d->spent, decision_cost(d, d->answer));
+    q->beyond = !within(&total, &q->bound);
+    return !q->beyond;
+}
+
+/* A decision this run is the first to come to. False: the run ends before it. */
+static bool decision_new(struct search *q, u32 bound, enum choice_kind kind)
+{
+    const bool given = q->depth < q->x->options.prefix_count;
+    q->known = !given && kind == CHOICE_STEP && visited_before(q);
+    q->full = q->depth == q->room;
+    if (q->known || q->full || (q->split && q->depth == q->split))
+        return false;
+    struct decision *d = &q->at[q->depth];
+    decision_fill(q, d, bound, kind);
+    return !given || prefix_take(q, d);
+}
+
 static u32 search_answer(struct chooser *self, u32 bound, enum choice_kind kind)
 {
     struct search *q = container_of(self, struct search, chooser);
     order_follow(&q->order, q->sim);
-    if (q->depth >= q->keep) {
-        if (kind == CHOICE_STEP && visited_before(q))
-            return CHOICE_CUT;
-        if (q->depth == q->room) {
-            q->full = true;
-            return CHOICE_CUT;
-        }
-        decision_fill(q, &q->at[q->depth], bound, kind);
-    }
+    if (q->depth >= q->keep && !decision_new(q, bound, kind))
+        return CHOICE_CUT;
     struct decision *d = &q->at[q->depth++];
     if (d->bound != bound || d->kind != kind) {   /* the same answers, another question: the world is not a function of its answers */
         q->x->nondeterministic = true;
+        q->x->trouble = "the same answers led to another question: something of the test is not put back between runs";
         return CHOICE_CUT;
     }
     q->spent = add(q->spent, decision_cost(d, d->answer));
@@ -142,8 +168,27 @@ static bool search_next(struct search *q, u32 floor)
 static void search_begin(struct search *q)
 {
     q->depth = 0;
+    q->beyond = q->known = false;
     q->spent = (struct explore_bound){ 0 };
     order_clear(&q->order);
+}
+
+/* How much of the level is done, if all subtrees of a decision were equally large (Knuth's estimate). */
+static double search_share(const struct search *q)
+{
+    double share = 0, part = 1;
+    for (u32 i = 0; i < q->depth && part > 1e-9; i++) {
+        const struct decision *d = &q->at[i];
+        u32 all = 1, done = 0;
+        for (u32 n = 1; d->branches && n < d->bound; n++) {
+            const struct explore_bound total = add(d->spent, decision_cost(d, n));
+            all += within(&total, &q->bound);
+            done += n <= d->answer && within(&total, &q->bound);
+        }
+        share += part * done / all;
+        part /= all;
+    }
+    return share;
 }
 
 /* All runs of one level. False: the last one failed, or the budget is spent. */
@@ -154,14 +199,21 @@ static bool search_level(struct search *q)
     q->keep = 0;
     do {
         search_begin(q);
-        if (!explore_run(x, &q->chooser) || x->nondeterministic || q->full)
+        if (!explore_run(x, &q->chooser) || x->trouble || q->full)
             return false;
+        if (q->depth < x->options.prefix_count) {   /* too dear for this level, or no run begins so */
+            x->trouble = q->beyond ? NULL : "the run ends before the prefix does";
+            return q->beyond;
+        }
         order_follow(&q->order, q->sim);
         if (x->outcome.end == SIM_SHUTDOWN)
             hashes_find(x->seen, q->order.sum, true);
-        if (x->options.runs && x->stats.runs >= x->options.runs)
+        const bool spent = x->options.runs && x->stats.runs >= x->options.runs;
+        if (x->options.progress || spent)
+            x->stats.coverage = search_share(q);
+        if (spent)
             return false;
-    } while (search_next(q, 0));
+    } while (search_next(q, x->options.prefix_count));
     return true;
 }
 
@@ -178,24 +230,68 @@ static bool search_levels(struct search *q)
                 return false;
         } while (order_shared_count(&q->order) != known);
     }
-    return true;
+    if (q->beyond)
+        q->x->trouble = "the prefix is beyond the bound";
+    return !q->beyond;
+}
+
+static bool search_open(struct search *q, struct explore *x)
+{
+    *q = (struct search){ .chooser = { search_answer }, .x = x, .sim = world_machine(x->world), .room = NODES_MAX };
+    q->visited = hashes_new(VISITED_BITS);
+    q->at = malloc(q->room * sizeof(*q->at));
+    return order_init(&q->order) && q->visited && q->at;
+}
+
+static void search_close(struct search *q)
+{
+    order_free(&q->order);
+    hashes_free(q->visited);
+    free(q->at);
 }
 
 static enum explore_status explore_bounded(struct explore *x)
 {
-    struct search q = { .chooser = { search_answer }, .x = x, .sim = world_machine(x->world), .room = NODES_MAX };
-    q.visited = hashes_new(VISITED_BITS);
-    q.at = malloc(q.room * sizeof(*q.at));
+    struct search q;
     enum explore_status status = EXPLORE_STALE;
-    if (q.visited && q.at && order_init(&q.order)) {
+    if (search_open(&q, x)) {
         const bool all = search_levels(&q);
-        status = x->nondeterministic ? EXPLORE_STALE : explore_verdict(x, all);
-        order_free(&q.order);
+        status = x->trouble ? EXPLORE_STALE : explore_verdict(x, all);
+        x->reached = q.bound;
     }
-    x->reached = q.bound;
-    hashes_free(q.visited);
-    free(q.at);
+    search_close(&q);
     return status;
 }
 
-const struct strategy strategy_bounded = { "bounded", "every run within the bound of preemptions, delays and faults", explore_bounded };
+/* A prefix whose state another prefix has reached with as much left is left out: that one's job makes its runs. */
+static enum explore_status split_bounded(struct explore *x, u32 answers, void (*take)(const u32 *answer, u32 count))
+{
+    struct search q;
+    u32 answer[answers];
+    enum explore_status status = search_open(&q, x) ? EXPLORE_CLEAN : EXPLORE_STALE;
+    q.split = answers;
+    q.bound = x->options.bound;
+    for (bool more = status == EXPLORE_CLEAN; more; more = search_next(&q, 0)) {
+        if (x->options.runs && x->stats.runs == x->options.runs) {
+            status = EXPLORE_BUDGET;
+            break;
+        }
+        search_begin(&q);
+        (void)explore_run(x, &q.chooser);   /* one that fails within the prefix is the whole of that job */
+        if (x->trouble) {
+            status = EXPLORE_STALE;
+            break;
+        }
+        for (u32 i = 0; i < q.depth; i++)
+            answer[i] = q.at[i].answer;
+        if (!q.known)
+            take(answer, q.depth);
+    }
+    search_close(&q);
+    return status;
+}
+
+const struct strategy strategy_bounded = {
+    .name = "bounded", .about = "every run within the bound of preemptions, delays and faults", .explore = explore_bounded, .searches = true,
+    .split = split_bounded,
+};

@@ -168,6 +168,6 @@ static enum explore_status explore_straight(struct explore *x)
     return explore_verdict(x, true);
 }
 
-const struct strategy strategy_straight = { "straight", "the undisturbed run", explore_straight };
-const struct strategy strategy_random = { "random", "a random agent at each step", explore_walk };
-const struct strategy strategy_pct = { "pct", "random priorities with depth - 1 changes", explore_pct };
+const struct strategy strategy_straight = { .name = "straight", .about = "the undisturbed run", .explore = explore_straight };
+const struct strategy strategy_random = { .name = "random", .about = "a random agent at each step", .explore = explore_walk };
+const struct strategy strategy_pct = { .name = "pct", .about = "random priorities with depth - 1 changes", .explore = explore_pct };

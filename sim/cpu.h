@@ -32,7 +32,6 @@ struct sim_apic {
     bool counted;              /* the one-shot count has expired */
 };
 
-#define STORE_BUFFER_MAX 8u
 struct store_entry {
     void *address;
     u64 value, site;

@@ -9,6 +9,7 @@
 
 #define SIM_FLUSHER 64u
 #define SIM_AGENTS  128u
+#define STORE_BUFFER_MAX 8u   /* entries; one more store flushes the oldest */
 
 enum sim_op {
     OP_NONE,

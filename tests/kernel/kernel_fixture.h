@@ -23,6 +23,7 @@
 #define FIXTURE_PAGES    64ul
 #define FIXTURE_BUDGET   1000000000ul
 #define FIXTURE_QUOTA    (8ul << 20)
+#define FIXTURE_RAM      (64ul << 20)
 
 struct fixture {
     struct sim *sim;
@@ -34,6 +35,7 @@ struct fixture {
 };
 
 struct fixture *fixture_open(u32 cpus, enum sim_vendor vendor);
+struct fixture *fixture_open_on(struct sim *s, u32 cpus);   /* on a machine that exists: FIXTURE_RAM bytes; fixture_close destroys it */
 void fixture_close(struct fixture *f);
 struct cpu *fixture_cpu(struct fixture *f, u32 cpu);      /* and makes it the machine's current one */
 

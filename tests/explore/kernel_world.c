@@ -3,7 +3,9 @@
 #include "kernel_world_check.h"
 #include "portal.h"
 
-#define THREADS 16u
+#define THREADS     16u
+#define CHILD_QUOTA (1ul << 20)
+#define SOON        1000000ul   /* far above what the steps of a run take, far below a budget */
 
 /* Set in setup; constant in runs. */
 static struct fixture *world_fixture;
@@ -79,6 +81,26 @@ struct sm *kernel_world_sm(u64 count, u64 selector)
     world_assert(sm_create(fixture_cpu(world_fixture, 0), world_fixture->pd, count, &sm) == OK, "no semaphore");
     world_assert(space_obj_insert(&world_fixture->pd->objects, selector, &sm->object) == OK, "selector %lu is taken", selector);
     return sm;
+}
+
+struct ec *kernel_world_ec(u32 cpu, u64 selector, void (*run)(void *), void *arg)
+{
+    struct ec *const ec = fixture_ec(world_fixture, cpu, world_fixture->pd, EC_GLOBAL, selector);
+    ec->resume.rip = entry_of(cpu, program_of_thread, run, arg);
+    return ec;
+}
+
+struct pd *kernel_world_pd(u64 selector)
+{
+    struct pd *const pd = fixture_pd(world_fixture, CHILD_QUOTA, selector);
+    u64 done;
+    world_assert(space_obj_delegate(&world_fixture->pd->objects, selector, &pd->objects, FIXTURE_SEL_PD, 1, PERM_ALL, &done) == OK, "no capability");
+    return pd;
+}
+
+u64 kernel_world_soon(u64 order)
+{
+    return mach_tsc_read() + order * SOON;
 }
 
 void kernel_world_ready(void)

@@ -30,6 +30,9 @@ struct ec *kernel_world_thread(u32 cpu, struct pd *pd, u32 priority, u64 selecto
 /* A portal at selector + 1; run returns: an empty reply. */
 struct ec *kernel_world_handler(u32 cpu, struct pd *pd, u64 selector, void (*run)(void *), void *arg);
 struct sm *kernel_world_sm(u64 count, u64 selector);
+struct ec *kernel_world_ec(u32 cpu, u64 selector, void (*run)(void *), void *arg);   /* global, without time */
+struct pd *kernel_world_pd(u64 selector);             /* a child; it holds itself at FIXTURE_SEL_PD */
+u64 kernel_world_soon(u64 order);                     /* a deadline that comes by itself only when all else is done; a higher order, later */
 void kernel_world_ready(void);                        /* last in setup */
 struct fixture *kernel_world(void);
 
@@ -71,4 +74,9 @@ static inline u64 hv_revoke(u64 selector, u64 count)
 static inline u64 hv_delegate(u64 from, u64 to, u64 selector, u64 target)
 {
     return program_hypercall(HYPERCALL_delegate, from, to, selector, target, 1ul << 16 | PERM_ALL << 8 | SPACE_OBJECT << 4 | SPACE_OBJECT, 0);
+}
+
+static inline u64 hv_sc_create(u64 selector, u64 ec, u64 priority)
+{
+    return program_hypercall(HYPERCALL_sc_create, FIXTURE_SEL_PD, selector, ec, priority, FIXTURE_BUDGET, 0);
 }

@@ -62,7 +62,7 @@ struct cpu *fixture_cpu(struct fixture *f, u32 cpu)
     return f->k->cpu[cpu];
 }
 
-static struct ec *make_ec(struct fixture *f, u32 cpu, struct pd *pd, u32 flags, u64 selector)
+struct ec *fixture_ec(struct fixture *f, u32 cpu, struct pd *pd, u32 flags, u64 selector)
 {
     struct ec *ec;
     const struct ec_config config = { .utcb = f->utcb_next, .ip = 0x400000, .sp = 0x7fff0000, .event_base = 32, .cpu = cpu, .flags = flags };
@@ -74,7 +74,7 @@ static struct ec *make_ec(struct fixture *f, u32 cpu, struct pd *pd, u32 flags, 
 
 struct ec *fixture_thread(struct fixture *f, u32 cpu, struct pd *pd, u32 priority, u64 selector)
 {
-    struct ec *ec = make_ec(f, cpu, pd, EC_GLOBAL, selector);
+    struct ec *ec = fixture_ec(f, cpu, pd, EC_GLOBAL, selector);
     struct sc *sc;
     assert_int_equal(sc_create(f->k->cpu[cpu], pd, ec, priority, FIXTURE_BUDGET, &sc), OK);
     assert_int_equal(space_obj_insert(&f->pd->objects, selector + 1, &sc->object), OK);
@@ -84,7 +84,7 @@ struct ec *fixture_thread(struct fixture *f, u32 cpu, struct pd *pd, u32 priorit
 
 struct ec *fixture_handler(struct fixture *f, u32 cpu, struct pd *pd, u64 selector)
 {
-    struct ec *ec = make_ec(f, cpu, pd, EC_LOCAL, selector);
+    struct ec *ec = fixture_ec(f, cpu, pd, EC_LOCAL, selector);
     struct portal *portal;
     assert_int_equal(portal_create(f->k->cpu[cpu], pd, ec, 0x500000, selector, &portal), OK);
     assert_int_equal(space_obj_insert(&f->pd->objects, selector + 1, &portal->object), OK);

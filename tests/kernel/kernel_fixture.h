@@ -39,6 +39,8 @@ struct fixture *fixture_open_on(struct sim *s, u32 cpus);   /* on a machine that
 void fixture_close(struct fixture *f);
 struct cpu *fixture_cpu(struct fixture *f, u32 cpu);      /* and makes it the machine's current one */
 
+/* An EC, capability at selector; EC_* flags. */
+struct ec *fixture_ec(struct fixture *f, u32 cpu, struct pd *pd, u32 flags, u64 selector);
 /* A global EC with an SC, capabilities at selector and selector + 1 of f->pd; not yet chosen. */
 struct ec *fixture_thread(struct fixture *f, u32 cpu, struct pd *pd, u32 priority, u64 selector);
 /* A local EC, capability at selector; and a portal into it, at selector + 1, id = selector. */

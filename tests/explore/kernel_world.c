@@ -98,6 +98,27 @@ struct pd *kernel_world_pd(u64 selector)
     return pd;
 }
 
+static struct object *object_at(u64 selector)
+{
+    struct object *const o = kernel_world_object(world_fixture, selector);
+    world_assert(o, "nothing at selector %lu", selector);
+    return o;
+}
+
+void kernel_world_give(u64 pd, u64 selector, u64 count)
+{
+    struct fixture *const f = world_fixture;
+    struct pd *const child = container_of(object_at(pd), struct pd, object);
+    for (u64 s = selector; s < selector + count; s++) {
+        struct object *const o = object_at(s);
+        object_ref(o);
+        world_assert(space_obj_reserve(&child->objects, s) == OK && space_obj_insert(&child->objects, s, o) == OK, "selector %lu is taken", s);
+        u64 done;
+        world_assert(space_obj_revoke(fixture_cpu(f, 0), &f->pd->objects, s, 1, true) == OK &&
+                     space_obj_delegate(&child->objects, s, &f->pd->objects, s, 1, PERM_ALL, &done) == OK, "selector %lu stays", s);
+    }
+}
+
 u64 kernel_world_soon(u64 order)
 {
     return mach_tsc_read() + order * SOON;

@@ -32,6 +32,7 @@ struct ec *kernel_world_handler(u32 cpu, struct pd *pd, u64 selector, void (*run
 struct sm *kernel_world_sm(u64 count, u64 selector);
 struct ec *kernel_world_ec(u32 cpu, u64 selector, void (*run)(void *), void *arg);   /* global, without time */
 struct pd *kernel_world_pd(u64 selector);             /* a child; it holds itself at FIXTURE_SEL_PD */
+void kernel_world_give(u64 pd, u64 selector, u64 count);   /* to a child, which lends them back */
 u64 kernel_world_soon(u64 order);                     /* a deadline that comes by itself only when all else is done; a higher order, later */
 void kernel_world_ready(void);                        /* last in setup */
 struct fixture *kernel_world(void);
@@ -44,6 +45,11 @@ void kernel_world_after(void);
                .program = { kernel_world_cpu, kernel_world_cpu, kernel_world_cpu, kernel_world_cpu }, __VA_ARGS__)
 
 /* ---- Hypercalls of user functions: the status ---- */
+static inline u64 hv_null(void)
+{
+    return program_hypercall(HYPERCALL_null, 0, 0, 0, 0, 0, 0);
+}
+
 static inline u64 hv_call(u64 portal)
 {
     return program_hypercall(HYPERCALL_call, portal, 0, 0, 0, 0, 0);

@@ -25,6 +25,7 @@ TEST_C     := $(wildcard tests/*.c tests/*/*.c tests/*/*/*.c)
 FUZZ_C     := $(filter tests/fuzz/%,$(TEST_C))
 EXPLORE_C  := $(filter tests/explore/%,$(TEST_C))
 UNIT_C     := $(filter-out $(FUZZ_C) $(EXPLORE_C),$(TEST_C))
+EXPLORE_FIXTURE_C := tests/kernel/kernel_fixture.c tests/kernel/kernel_fixture_sim.c
 HOSTED_USER_C := $(wildcard scenarios/vmm/decode.c scenarios/vmm/walk.c scenarios/vmm/uart.c scenarios/root/loader.c)
 PROGRAMS   := $(basename $(notdir $(wildcard scenarios/*.c)))
 GUESTS     := $(basename $(notdir $(wildcard scenarios/guests/*.S)))
@@ -145,9 +146,9 @@ build/explore/%.o: %.c
 	$(call say,CC explore,$<)
 	@mkdir -p $(@D)
 	$(Q)clang $(HOSTED) $(F_tsan) $(K_tsan) $(I_tests) -c -o $@ $<
-build/explore/orrery-explore: $(EXPLORE_C:%.c=build/explore/%.o) $(EXPLORER_C:%.c=build/tsan/%.o) build/tsan/libkernel.a build/tsan/libsim.a
+build/explore/orrery-explore: $(EXPLORE_C:%.c=build/explore/%.o) $(EXPLORE_FIXTURE_C:%.c=build/explore/%.o) $(EXPLORER_C:%.c=build/tsan/%.o) build/tsan/libkernel.a build/tsan/libsim.a
 	$(call say,LINK,$@)
-	$(Q)clang -no-pie -o $@ $(filter %.o,$^) -Wl,--start-group build/tsan/libkernel.a build/tsan/libsim.a -Wl,--end-group
+	$(Q)clang -no-pie -o $@ $(filter %.o,$^) -Wl,--start-group build/tsan/libkernel.a build/tsan/libsim.a -Wl,--end-group -lcmocka
 
 # ---- Bare metal ----
 BAREFLAGS := -O2 -g -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only

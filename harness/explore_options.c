@@ -40,7 +40,7 @@ static bool refuse(const char *option, const char *value, const char *wants)
     return false;
 }
 
-static const struct strategy *const strategies[] = { &strategy_straight, &strategy_random, &strategy_pct, &strategy_bounded };
+static const struct strategy *const strategies[] = { &strategy_straight, &strategy_random, &strategy_pct, &strategy_bounded, &strategy_dpor };
 
 static bool take_strategy(struct command *c, const char *value)
 {

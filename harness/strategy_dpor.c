@@ -113,7 +113,7 @@ static u32 tree_answer(struct chooser *self, u32 bound, enum choice_kind kind)
     if (t->depth >= t->keep && !frame_open(t, f, bound, kind))
         return CHOICE_CUT;
     if (f->bound != bound || f->kind != kind) {
-        t->x->nondeterministic = true;
+        t->x->trouble = "the same answers led to another question";
         return CHOICE_CUT;
     }
     t->depth++;
@@ -193,7 +193,7 @@ static bool tree_run(struct tree *t)
     }
     const bool memory = dpor_races(t->dpor, t->sim, world_steps(x->world), from, race_found, t);
     memset(t->frame_of, 0, (world_steps(x->world) + 1) * sizeof(*t->frame_of));
-    return good && memory && !x->nondeterministic && !t->full;
+    return good && memory && !x->trouble && !t->full;
 }
 
 static enum explore_status explore_dpor(struct explore *x)
@@ -207,7 +207,7 @@ static enum explore_status explore_dpor(struct explore *x)
         bool all = false;
         while (tree_run(&t) && !(x->options.runs && x->stats.runs >= x->options.runs) && !(all = !tree_next(&t)))
             ;
-        status = x->nondeterministic ? EXPLORE_STALE : explore_verdict(x, all);
+        status = x->trouble ? EXPLORE_STALE : explore_verdict(x, all);
     }
     order_free(&t.order);
     dpor_free(t.dpor);
@@ -216,4 +216,6 @@ static enum explore_status explore_dpor(struct explore *x)
     return status;
 }
 
-const struct strategy strategy_dpor = { "dpor", "one run per partial order of dependent steps, unbounded", explore_dpor };
+const struct strategy strategy_dpor = {
+    .name = "dpor", .about = "one run per partial order of dependent steps, unbounded", .explore = explore_dpor,
+};

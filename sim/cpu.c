@@ -18,7 +18,8 @@ static const u32 slice_steps[] = { 0, 1, 2, 3, 7, 20, 100, 1000 };
 static u64 cpu_slice(struct sim_cpu *cpu)
 {
     struct sim *s = cpu->sim;
-    timer_choose(cpu);
+    if (!s->world)
+        timer_choose(cpu);   /* there the look just before has asked */
     const u32 short_steps = slice_steps[choice(array_size(slice_steps), CHOICE_SLICE)];
     const u64 steps = short_steps ? short_steps : s->config.slice ? s->config.slice : SLICE_DEFAULT;
     return s->timer_next > s->clock ? min(steps, s->timer_next - s->clock) : 1;   /* a timer is seen on time */

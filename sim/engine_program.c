@@ -18,7 +18,12 @@ static struct thread *thread_new(struct program *p)
 {
     if (p->threads == PROGRAM_THREADS)
         return NULL;
-    struct thread *t = calloc(1, sizeof(*t));
+    struct thread *t = p->thread[p->threads];
+    if (t) {   /* from a run before */
+        p->threads++;
+        return t;
+    }
+    t = calloc(1, sizeof(*t));
     if (!t)
         return NULL;
     t->map = mmap(NULL, PROGRAM_GUARD + PROGRAM_STACK, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -153,10 +158,12 @@ static struct thread *find(struct program *p, struct resume *r, enum phase *phas
 }
 
 /* Tokens stand for instructions of the process, which no page table knows; every other address must be executable. */
-static bool fetched(struct sim_cpu *cpu, const struct resume *r, struct engine_event *out)
+static bool fetched(const struct program *p, struct sim_cpu *cpu, const struct resume *r, struct engine_event *out)
 {
     u8 byte;
     struct sim_fault fault;
+    if (p->replay && r->rip - PROGRAM_BASE < p->entries * TOKEN_BYTES)
+        return true;
     if (r->rip - PROGRAM_TOKEN < PROGRAM_THREADS * TOKEN_BYTES || sim_user_fetch(cpu, r->rip, &byte, 1, &fault))
         return true;
     report_fault(out, &fault);
@@ -168,7 +175,7 @@ static bool program_user(struct engine *e, struct sim_cpu *cpu, struct resume *r
     struct program *p = container_of(e, struct program, engine);
     enum phase phase;
     memset(out, 0, sizeof(*out));
-    if (!fetched(cpu, r, out))
+    if (!fetched(p, cpu, r, out))
         return true;
     struct thread *t = find(p, r, &phase);
     if (!t) {
@@ -194,7 +201,7 @@ static bool program_user(struct engine *e, struct sim_cpu *cpu, struct resume *r
 static void program_destroy(struct engine *e)
 {
     struct program *p = container_of(e, struct program, engine);
-    for (u32 i = 0; i < p->threads; i++) {
+    for (u32 i = 0; i < PROGRAM_THREADS && p->thread[i]; i++) {   /* those of earlier runs too */
         sanitizer_allow(p->thread[i]->map, PROGRAM_GUARD + PROGRAM_STACK);
         munmap(p->thread[i]->map, PROGRAM_GUARD + PROGRAM_STACK);
         free(p->thread[i]);
@@ -219,4 +226,12 @@ u64 program_entry(struct engine *e, void (*run)(void *arg), void *arg)
     p->entry[p->entries].run = run;
     p->entry[p->entries].arg = arg;
     return PROGRAM_BASE + p->entries++ * TOKEN_BYTES;
+}
+
+void *program_replay(struct engine *e, u64 *bytes)
+{
+    struct program *p = container_of(e, struct program, engine);
+    p->replay = true;
+    *bytes = sizeof(p->threads);
+    return &p->threads;
 }

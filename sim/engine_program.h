@@ -36,7 +36,8 @@ struct program {
     struct { void (*run)(void *); void *arg; } entry[PROGRAM_ENTRIES];
     u32 entries;
     struct thread *thread[PROGRAM_THREADS];
-    u32 threads;
+    u32 threads;               /* of this run; behind them are those of earlier ones, kept */
+    bool replay;               /* program_replay */
 };
 
 extern _Thread_local struct thread *program_here;   /* on a program's fiber: its thread */

@@ -65,6 +65,8 @@ static struct sim_event *event_new(struct sim *s)
 void sim_did(struct sim_cpu *cpu, enum sim_op op, enum sim_effect effect, u64 object, u64 before, u64 after)
 {
     struct sim *s = cpu->sim;
+    if (s->unit)
+        return;
     if (effect != EFFECT_NONE)
         turn_note(cpu, effect, object, after);
     if (!s->world)

@@ -24,13 +24,23 @@ static void tsan_check(struct sim *s, const void *address, u64 bytes, bool write
         sim_broken(RULE_TAB_PLAIN, "plain write into the page table at 0x%lx: walkers read it at any time", align_down(phys, PAGE_SIZE));
 }
 
-/* The long way, for worlds. A fiber's own stack begins anew with each run: not logged. Apart, so that the short one saves no register. */
+#define OUTSIDE_STACK (64ul << 10)
+
+/* A fiber's own stack begins anew with each run; what a world does outside of runs lives on the caller's stack, which must stay as it is. */
+static bool tsan_logged(const struct sim *s, const void *address)
+{
+    if (s->unit)
+        return (u64)address - (u64)__builtin_frame_address(0) >= OUTSIDE_STACK;
+    return (u64)address - (u64)s->current->fiber.stack >= s->current->fiber.bytes;
+}
+
+/* The long way, for worlds. Apart, so that the short one saves no register. */
 static __attribute__((noinline)) void tsan_watch(struct sim *s, const void *address, u64 bytes, bool write, const void *site)
 {
     if ((u64)address - (u64)s->map < s->map_bytes)
         tsan_check(s, address, bytes, write);
     race_plain(s->current, address, bytes, write, (u64)site);
-    if (write && (u64)address - (u64)s->current->fiber.stack >= s->current->fiber.bytes)
+    if (write && tsan_logged(s, address))
         undo_write(s, address, bytes);
 }
 

@@ -31,6 +31,8 @@ struct world {
     u64 heap;                     /* next free physical address */
     u64 done;                     /* CPUs whose program has returned */
     bool ready, checking;
+    u32 owed, paid;
+    struct engine *engine;        /* of user mode; may be NULL */
     struct label label[LABELS];
     u32 labels;
 };
@@ -112,6 +114,23 @@ void world_region(void *p, u64 bytes)
 {
     if (!snapshot_region(world_here->sim, p, bytes))
         world_fail("world_region: no memory");
+}
+
+void world_engine(struct engine *user)
+{
+    world_here->engine = world_here->sim->config.user = user;
+}
+
+void world_owe(u32 things)
+{
+    world_here->owed += things;
+}
+
+void world_paid(void)
+{
+    struct world *w = world_here;
+    if (w->paid++ == w->owed)
+        world_fail("more than %u things done", w->owed);
 }
 
 u32 world_id(void)
@@ -205,9 +224,11 @@ void world_quiet(struct sim *s)
 {
     struct world *w = s->world;
     const u64 all = ~0ul >> (64 - s->cpu_count);
-    if (w->done != all || s->spinning) {
+    if (w->done != all || s->spinning || w->paid < w->owed) {
         if (s->timer_next != ~0ul)
             return;
+        if (w->done == all && !s->spinning)
+            sim_end(s, SIM_DEADLOCK, "%u of %u things not done: no interrupt is pending, no timer is armed", w->owed - w->paid, w->owed);
         const u32 cpu = (u32)__builtin_ctzl((~w->done | s->spinning) & all);
         sim_end(s, SIM_DEADLOCK, "CPU %u waits for ever: %s", cpu,
                 s->spinning & bit(cpu) ? "it spins on what nobody will change" : "no interrupt is pending, no timer is armed");
@@ -290,8 +311,27 @@ void world_close(struct world *w)
     free(w->sim->events);
     free(w->sim->step_agent);
     sim_destroy(w->sim);
+    if (w->engine)
+        w->engine->destroy(w->engine);
     free(w);
     world_here = NULL;
+}
+
+static void after_call(void *arg)
+{
+    ((const struct world_test *)arg)->after();
+}
+
+/* The machine is as at the end, but CPU 0 acts and nobody chooses; what is done is no part of the run. */
+static enum sim_end world_after(struct world *w)
+{
+    struct sim *s = w->sim;
+    s->unit = true;
+    s->world = NULL;
+    s->config.chooser = NULL;
+    sim_unit_cpu(s, 0);
+    sim_unit_expect_panic(s, after_call, (void *)w->test);
+    return s->result.end;
 }
 
 enum sim_end world_run_once(struct world *w, struct chooser *c, bool await_last)
@@ -309,7 +349,7 @@ enum sim_end world_run_once(struct world *w, struct chooser *c, bool await_last)
     enum sim_end end = sim_run(s, w->test->steps ? w->test->steps : STEPS);
     if (end == SIM_BUDGET && !s->message[0])
         snprintf(s->message, sizeof(s->message), "not at an end after %lu steps: CPUs run for ever", w->test->steps ? w->test->steps : STEPS);
-    return end;
+    return end == SIM_SHUTDOWN && w->test->after ? world_after(w) : end;
 }
 
 struct sim *world_machine(struct world *w)

@@ -17,6 +17,8 @@
 
 struct engine *program_engine(void);                                        /* NULL: no memory */
 u64 program_entry(struct engine *e, void (*run)(void *arg), void *arg);     /* a user address */
+/* For worlds: an entry need not be mapped; and what to put back before a run, so that its threads begin anew on the stacks of those before. */
+void *program_replay(struct engine *e, u64 *bytes);
 /* A boot bundle whose root program starts at `entry`. malloc; the caller frees it after sim_create. */
 void *program_bundle(u64 entry, u64 *bytes);
 

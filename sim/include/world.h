@@ -12,7 +12,7 @@
  * its runtime: then plain accesses are watched for races, and plain writes to globals are undone between runs. Programs must not call
  * malloc, use chance or the clock of the process; all they need they take from world_alloc in setup.
  * A wait is a loop with mach_relax(): a CPU whose turn of the loop changed nothing sleeps until something it read changes.
- * A run ends when every program has returned, all store buffers are empty and no interrupt is pending. */
+ * A run ends when every program has returned (world_run counts as that), all store buffers are empty, no interrupt is pending and nothing is owed. */
 #pragma once
 #include "atomic.h"
 #include "machine.h"
@@ -31,6 +31,7 @@ struct world_test {
     void (*interrupt)(u32 vector);          /* on a CPU that waits (world_wait, or its program has ended) and accepted one */
     void (*check)(void);                    /* after every step: looks at memory and changes nothing; no atomics, no mach_*: see world_peek */
     void (*end)(void);                      /* after the run: as check */
+    void (*after)(void);                    /* after a run that ended well: CPU 0 alone, undisturbed, as in setup. May take apart what there is */
     u64 steps;                              /* a run longer than this is a finding (livelock); 0: 100,000 */
     u8 preemptions, delays, faults;         /* the bound the whole exploration of this test goes to; 0, 0, 0: 2, 2, 0 */
     bool unbounded;                         /* small enough for the search without bounds */
@@ -55,6 +56,8 @@ void world_cpu(u32 cpu);                                 /* this CPU acts now */
 void world_label(const void *p, u64 bytes, const char *format, ...) __attribute__((format(printf, 3, 4)));   /* its name in reports and schedules */
 void world_region(void *p, u64 bytes);                   /* memory of the process to be put back before each run, where no sanitizer call watches it */
 struct sim *world_sim(void);
+void world_engine(struct engine *user);                  /* who runs user mode; the world's from now on */
+void world_owe(u32 things);                              /* so many are to be done in a run before it may end: see world_paid */
 
 /* ---- In programs ---- */
 u32 world_id(void);                                      /* the CPU this runs on */
@@ -62,6 +65,9 @@ void world_wait(void);                                   /* halt until an interr
 bool world_poll(void);                                   /* runs .interrupt for one that is pending now */
 void world_run(struct resume *r);                        /* from here on do what a CPU does: resume this, trap into the kernel, ...; no return */
 u32 world_choose(u32 bound);                             /* 0 .. bound - 1: the test's own nondeterminism (an input byte) */
+
+/* One of what world_owe announced. With something owed, a machine that does nothing waits for its next timer; without one it is deadlocked. */
+void world_paid(void);
 
 /* ---- In programs, check and end ---- */
 #define world_assert(condition, ...) ((condition) ? (void)0 : world_fail(__VA_ARGS__))

@@ -6,7 +6,6 @@
 #include "kernel_fixture_sim.h"
 #include "portal.h"
 
-#define RAM_BYTES  (64ul << 20)
 #define POOL_START (16ul << 20)
 #define POOL_BYTES (32ul << 20)
 #define USER_PHYS  (8ul << 20)
@@ -24,15 +23,14 @@ static void make_pd(struct fixture *f)
     assert_int_equal(space_mem_insert(&f->pd->memory, FIXTURE_MEMORY >> PAGE_BITS, f->frame, FIXTURE_PAGES, RIGHT_MEMORY), OK);
 }
 
-struct fixture *fixture_open(u32 cpus, enum sim_vendor vendor)
+struct fixture *fixture_open_on(struct sim *s, u32 cpus)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     struct boot_info boot = { .cpu_count = cpus, .apic_base = 0xfee00000 };
     const struct ranges none = { 0 };
     for (u32 i = 0; i < cpus; i++)
         boot.apic_id[i] = i;
-    f->sim = sim_unit(cpus, RAM_BYTES, vendor);
-    assert_non_null(f->sim);
+    f->sim = s;
     f->utcb_next = 0x10000000;
     f->k = boot_kern_make(&boot, &none, POOL_START, POOL_BYTES);
     for (u32 i = cpus; i-- > 0;) {
@@ -43,6 +41,13 @@ struct fixture *fixture_open(u32 cpus, enum sim_vendor vendor)
     for (u32 i = 0; i < cpus; i++)
         fixture_run(f, i);
     return f;
+}
+
+struct fixture *fixture_open(u32 cpus, enum sim_vendor vendor)
+{
+    struct sim *s = sim_unit(cpus, FIXTURE_RAM, vendor);
+    assert_non_null(s);
+    return fixture_open_on(s, cpus);
 }
 
 void fixture_close(struct fixture *f)
@@ -57,7 +62,7 @@ struct cpu *fixture_cpu(struct fixture *f, u32 cpu)
     return f->k->cpu[cpu];
 }
 
-static struct ec *make_ec(struct fixture *f, u32 cpu, struct pd *pd, u32 flags, u64 selector)
+struct ec *fixture_ec(struct fixture *f, u32 cpu, struct pd *pd, u32 flags, u64 selector)
 {
     struct ec *ec;
     const struct ec_config config = { .utcb = f->utcb_next, .ip = 0x400000, .sp = 0x7fff0000, .event_base = 32, .cpu = cpu, .flags = flags };
@@ -69,7 +74,7 @@ static struct ec *make_ec(struct fixture *f, u32 cpu, struct pd *pd, u32 flags, 
 
 struct ec *fixture_thread(struct fixture *f, u32 cpu, struct pd *pd, u32 priority, u64 selector)
 {
-    struct ec *ec = make_ec(f, cpu, pd, EC_GLOBAL, selector);
+    struct ec *ec = fixture_ec(f, cpu, pd, EC_GLOBAL, selector);
     struct sc *sc;
     assert_int_equal(sc_create(f->k->cpu[cpu], pd, ec, priority, FIXTURE_BUDGET, &sc), OK);
     assert_int_equal(space_obj_insert(&f->pd->objects, selector + 1, &sc->object), OK);
@@ -79,7 +84,7 @@ struct ec *fixture_thread(struct fixture *f, u32 cpu, struct pd *pd, u32 priorit
 
 struct ec *fixture_handler(struct fixture *f, u32 cpu, struct pd *pd, u64 selector)
 {
-    struct ec *ec = make_ec(f, cpu, pd, EC_LOCAL, selector);
+    struct ec *ec = fixture_ec(f, cpu, pd, EC_LOCAL, selector);
     struct portal *portal;
     assert_int_equal(portal_create(f->k->cpu[cpu], pd, ec, 0x500000, selector, &portal), OK);
     assert_int_equal(space_obj_insert(&f->pd->objects, selector + 1, &portal->object), OK);

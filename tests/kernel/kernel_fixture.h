@@ -23,6 +23,7 @@
 #define FIXTURE_PAGES    64ul
 #define FIXTURE_BUDGET   1000000000ul
 #define FIXTURE_QUOTA    (8ul << 20)
+#define FIXTURE_RAM      (64ul << 20)
 
 struct fixture {
     struct sim *sim;
@@ -34,9 +35,12 @@ struct fixture {
 };
 
 struct fixture *fixture_open(u32 cpus, enum sim_vendor vendor);
+struct fixture *fixture_open_on(struct sim *s, u32 cpus);   /* on a machine that exists: FIXTURE_RAM bytes; fixture_close destroys it */
 void fixture_close(struct fixture *f);
 struct cpu *fixture_cpu(struct fixture *f, u32 cpu);      /* and makes it the machine's current one */
 
+/* An EC, capability at selector; EC_* flags. */
+struct ec *fixture_ec(struct fixture *f, u32 cpu, struct pd *pd, u32 flags, u64 selector);
 /* A global EC with an SC, capabilities at selector and selector + 1 of f->pd; not yet chosen. */
 struct ec *fixture_thread(struct fixture *f, u32 cpu, struct pd *pd, u32 priority, u64 selector);
 /* A local EC, capability at selector; and a portal into it, at selector + 1, id = selector. */

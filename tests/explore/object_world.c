@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The end of objects: is each released once, not before the last who uses it is done, and without anybody's help from outside? What must be gone at the
+ * end, kernel_world_after counts. */
+#include "kernel_world.h"
+
+#define FIRST  SEL(0)   /* and the next selector */
+#define ACTOR  SEL(1)
+#define USER   SEL(2)
+#define TARGET SEL(4)
+
+static u64 done[2];
+
+static void begin(void (*actor)(void *), void (*user)(void *))
+{
+    struct fixture *const f = kernel_world();
+    kernel_world_thread(0, f->pd, 10, ACTOR, actor, NULL);
+    kernel_world_thread(1, f->pd, 10, USER, user, NULL);
+    world_owe(2);
+    kernel_world_ready();
+}
+
+static void revoke_one(void *arg)
+{
+    (void)hv_revoke(FIRST, 1);
+    world_paid();
+}
+
+static void revoke_two(void *arg)
+{
+    (void)hv_revoke(FIRST, 2);
+    world_paid();
+}
+
+/* ---- Two objects go, one behind the other, while another CPU takes traps of its own ---- */
+
+static void take_trap(void *arg)
+{
+    (void)hv_null();
+    world_paid();
+}
+
+static void two_setup(void)
+{
+    kernel_world_open(2);
+    kernel_world_sm(0, FIRST);
+    kernel_world_sm(0, FIRST + 1);
+    begin(revoke_two, take_trap);
+}
+
+KERNEL_WORLD(object_two, .question = "Is all released when every CPU has left its trap, or does something wait for a trap that never comes?",
+             .cpus = 2, .setup = two_setup);
+
+/* ---- The last capability goes while the object is used ---- */
+
+static void use(void *arg)
+{
+    done[0] = hv_up(FIRST);
+    world_paid();
+}
+
+static void use_setup(void)
+{
+    kernel_world_open(2);
+    kernel_world_sm(0, FIRST);
+    begin(revoke_one, use);
+}
+
+static void use_end(void)
+{
+    world_assert(done[0] == OK || done[0] == STATUS_CAP, "up: %lu", done[0]);
+}
+
+KERNEL_WORLD(object_use, .question = "Is an object kept while a hypercall that has found it uses it?", .cpus = 2, .setup = use_setup, .end = use_end);
+
+/* ---- A new reference while the last one goes: an SC for an EC, a portal for a handler ---- */
+
+static void revived(void *arg)
+{
+    done[1]++;
+}
+
+static void give_time(void *arg)
+{
+    done[0] = hv_sc_create(TARGET, FIRST, 20);
+    world_paid();
+}
+
+static void time_setup(void)
+{
+    kernel_world_open(2);
+    kernel_world_ec(0, FIRST, revived, NULL);
+    begin(revoke_one, give_time);
+}
+
+static void time_end(void)
+{
+    world_assert(done[0] == OK || done[0] == STATUS_CAP, "sc_create: %lu", done[0]);
+    world_assert(done[1] == (done[0] == OK), "sc_create: %lu, and the EC ran %lu times", done[0], done[1]);
+}
+
+KERNEL_WORLD(object_revive, .question = "A reference taken while the last one goes: does the object live on, with all it has?", .cpus = 2,
+             .setup = time_setup, .end = time_end);
+
+/* ---- Two CPUs drop the last two references ---- */
+
+static void revoke_next(void *arg)
+{
+    (void)hv_revoke(FIRST + 1, 1);
+    world_paid();
+}
+
+static void twice_setup(void)
+{
+    struct fixture *const f = kernel_world_open(2);
+    struct sm *const sm = kernel_world_sm(0, FIRST);
+    object_ref(&sm->object);
+    world_assert(space_obj_insert(&f->pd->objects, FIRST + 1, &sm->object) == OK, "selector is taken");
+    begin(revoke_one, revoke_next);
+}
+
+KERNEL_WORLD(object_twice, .question = "Two CPUs drop the last two references: is the object released once?", .cpus = 2, .setup = twice_setup);

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from . import bundle as bundles
-from . import doctor, machines, manifest, record, run
+from . import doctor, machines, manifest, mutate, record, run
 from .base import BadInput
 
 STATUS = "exit status: 0 everything the manifest asks for was seen, 1 not, 2 bad input"
@@ -66,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     p = _add(verbs, "bundle", "write a scenario's boot bundle", "./orrery bundle hello --output hello.bundle")
     p.add_argument("scenario")
     p.add_argument("--output", type=Path, required=True, metavar="FILE")
+    mutate.options(_add(verbs, "mutate", "does the suite find bugs? Run it against mutants of the kernel", ""))
     return top
 
 
@@ -130,7 +131,7 @@ def _bundle(args: argparse.Namespace) -> int:
 
 
 _VERBS = {"run": _run, "record": _record, "replay": lambda args: record.replay(args.recording, args.vendor), "list": _list, "doctor": _doctor,
-          "bundle": _bundle}
+          "bundle": _bundle, "mutate": mutate.run}
 
 
 def main(argv: list[str]) -> int:

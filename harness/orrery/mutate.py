@@ -86,7 +86,7 @@ def _viable(candidates: list[Mutant], count: int, report: Report) -> list[Mutant
     """The first `count` that change the code, each change once; those known to be equivalent go to the report."""
     found: list[Mutant] = []
     seen: set[tuple[str, bytes]] = set()
-    with Objects() as objects:
+    with Objects(quiet=True) as objects:
         for m in candidates:
             if len(found) == count:
                 break
@@ -196,7 +196,16 @@ def _report(report: Report, as_json: bool) -> int:
 
 def _patch(m: Mutant, as_json: bool) -> int:
     report = Report()
-    _run_all([m], 1, report, as_json)
+    try:
+        with Objects(quiet=False) as objects:
+            unchanged = objects.unchanged(m)
+    except Refused as error:
+        raise BadInput(f"{m.path}: {error}") from None
+    if unchanged:
+        report.survivors.append(m)
+        _line(m, None, as_json)
+    else:
+        _run_all([m], 1, report, as_json)
     if as_json:
         print(json.dumps(report.as_json()))
     return 0 if report.found else 1

@@ -269,4 +269,4 @@ soak: setup-base-unit-iso-machines-browser
 clean:
 	@rm -rf build
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find build -name mutants -prune -o -name '*.d' -print 2>/dev/null)

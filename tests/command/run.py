@@ -15,6 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 sys.path.insert(0, str(ROOT / "harness"))
+sys.path.insert(0, str(ROOT / "tests/command"))
+import mutate_cases  # noqa: E402
 from tap import Tap  # noqa: E402
 from orrery import bundle, machines, manifest  # noqa: E402
 from orrery.base import BadInput  # noqa: E402
@@ -134,6 +136,7 @@ def run(tap: Tap) -> None:
     bad_modules(tap)
     same_name(tap)
     json_output(tap)
+    mutate_cases.run(tap)
     interrupt(tap)
 
 

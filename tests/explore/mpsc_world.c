@@ -83,4 +83,4 @@ static void end(void)
 }
 
 WORLD_TEST(mpsc, .question = "Is a node lost, doubled or late, or a sleeping consumer forgotten?", .cpus = 3, .setup = setup,
-           .program = { producer, producer, consumer }, .end = end);
+           .program = { producer, producer, consumer }, .end = end, .preemptions = 2, .delays = 1);

@@ -5,7 +5,6 @@
 #include "world.h"
 
 #define PRODUCERS 2u
-#define EACH      2u
 #define POPPED    0xdeadul   /* in `next` of a node that is the consumer's again */
 
 struct item {
@@ -13,30 +12,42 @@ struct item {
     u64 producer, number;
 };
 
+static u32 each;                     /* items per producer */
 static struct mpsc *queue;
-static struct item *items;           /* [PRODUCERS][EACH] */
+static struct item *items;           /* [PRODUCERS][each] */
 static atomic_u64 *wake, *ended;     /* a semaphore; pushes that have ended */
 
-static void setup(void)
+static void setup(u32 count)
 {
+    each = count;
     queue = world_alloc(sizeof(*queue));
-    items = world_alloc(PRODUCERS * EACH * sizeof(*items));
+    items = world_alloc(PRODUCERS * each * sizeof(*items));
     wake = world_alloc(8);
     ended = world_alloc(8);
     mpsc_init(queue);
     world_label(&queue->newest, 8, "newest");
     world_label(&queue->stub.next, 8, "stub.next");
-    for (u32 i = 0; i < PRODUCERS * EACH; i++)
-        world_label(&items[i].node.next, 8, "item[%u][%u].next", i / EACH, i % EACH);
+    for (u32 i = 0; i < PRODUCERS * each; i++)
+        world_label(&items[i].node.next, 8, "item[%u][%u].next", i / each, i % each);
     world_label(wake, 8, "wake");
     world_label(ended, 8, "ended");
+}
+
+static void setup_one(void)
+{
+    setup(1);
+}
+
+static void setup_two(void)
+{
+    setup(2);
 }
 
 static void producer(void)
 {
     const u32 id = world_id();
-    for (u32 n = 0; n < EACH; n++) {
-        struct item *i = &items[id * EACH + n];
+    for (u32 n = 0; n < each; n++) {
+        struct item *i = &items[id * each + n];
         i->producer = id;
         i->number = n;
         if (mpsc_push(queue, &i->node))
@@ -55,7 +66,7 @@ static void consumer_sleep(void)
 static void consumer(void)
 {
     u64 next[PRODUCERS] = { 0 };
-    for (u32 popped = 0; popped < PRODUCERS * EACH;) {
+    for (u32 popped = 0; popped < PRODUCERS * each;) {
         const u64 before = atomic_load(ended);
         struct mpsc_node *n;
         const enum mpsc_status s = mpsc_pop(queue, &n);
@@ -78,9 +89,11 @@ static void consumer(void)
 
 static void end(void)
 {
-    for (u32 i = 0; i < PRODUCERS * EACH; i++)
+    for (u32 i = 0; i < PRODUCERS * each; i++)
         world_assert(world_peek(&items[i].node.next) == POPPED, "item %u was written after it had been popped", i);
 }
 
-WORLD_TEST(mpsc, .question = "Is a node lost, doubled or late, or a sleeping consumer forgotten?", .cpus = 3, .setup = setup,
+WORLD_TEST(mpscone, .question = "Is a node lost, doubled or late, or a sleeping consumer forgotten?", .cpus = 3, .setup = setup_one,
+           .program = { producer, producer, consumer }, .end = end, .unbounded = true);
+WORLD_TEST(mpsctwo, .question = "The same with two nodes per producer: does their order stay?", .cpus = 3, .setup = setup_two,
            .program = { producer, producer, consumer }, .end = end, .preemptions = 2, .delays = 1);

@@ -155,9 +155,9 @@ static void victim_told(void)
 }
 
 WORLD_TEST(badclient, .question = "Does the server go on although the client broke a rule?", .cpus = 2, .setup = setup_client,
-           .program = { attack, victim_told });
+           .program = { attack, victim_told }, .unbounded = true);
 WORLD_TEST(badserver, .question = "Does the client go on although the server broke a rule?", .cpus = 2, .setup = setup_server,
-           .program = { attack, victim_told });
+           .program = { attack, victim_told }, .unbounded = true);
 
 /* ---- Anything ---- */
 
@@ -206,6 +206,6 @@ static void victim(void)
 }
 
 WORLD_TEST(anyclient, .question = "Can a client that writes anything lead the server astray?", .cpus = 2, .setup = setup_client,
-           .program = { hostile, victim });
+           .program = { hostile, victim }, .unbounded = true);
 WORLD_TEST(anyserver, .question = "Can a server that writes anything lead the client astray?", .cpus = 2, .setup = setup_server,
-           .program = { hostile, victim });
+           .program = { hostile, victim }, .unbounded = true);

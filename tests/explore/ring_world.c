@@ -75,4 +75,4 @@ static void check(void)
 }
 
 WORLD_TEST(ring, .question = "Is a slot lost, doubled or torn, or a sleeping consumer forgotten?", .cpus = 2, .setup = setup,
-           .program = { producer, consumer }, .check = check);
+           .program = { producer, consumer }, .check = check, .unbounded = true);

@@ -26,7 +26,8 @@ FUZZ_C     := $(filter tests/fuzz/%,$(TEST_C))
 EXPLORE_C  := $(filter tests/explore/%,$(TEST_C))
 UNIT_C     := $(filter-out $(FUZZ_C) $(EXPLORE_C),$(TEST_C))
 EXPLORE_FIXTURE_C := tests/kernel/kernel_fixture.c tests/kernel/kernel_fixture_sim.c
-HOSTED_USER_C := $(wildcard scenarios/vmm/decode.c scenarios/vmm/walk.c scenarios/vmm/uart.c scenarios/root/loader.c)
+LOCKFREE_C := $(addprefix scenarios/lib/,mpsc.c ring.c queue_pair.c)
+HOSTED_USER_C := $(wildcard scenarios/vmm/decode.c scenarios/vmm/walk.c scenarios/vmm/uart.c scenarios/root/loader.c) $(LOCKFREE_C)
 PROGRAMS   := $(basename $(notdir $(wildcard scenarios/*.c)))
 GUESTS     := $(basename $(notdir $(wildcard scenarios/guests/*.S)))
 SCENARIOS  := $(basename $(notdir $(wildcard scenarios/*.toml)))
@@ -36,7 +37,8 @@ WARN    := -Wall -Wextra -Werror -Wno-unused-parameter -Wmissing-prototypes -Wst
 KERNEL  := -std=gnu11 -ffreestanding -fno-builtin -fno-common -fvisibility=hidden -fno-strict-aliasing -fno-stack-protector -fno-asynchronous-unwind-tables -MMD -MP $(WARN)
 I_core  := -Ikernel/include -Ikernel/core
 I_x86   := -Ikernel/include -Ikernel/core
-I_bare  := -Ikernel/include -Ikernel/bare/include
+I_hw    := -Ikernel/bare/include -Ikernel/bare/atomic
+I_bare  := -Ikernel/include $(I_hw)
 I_sim   := -Ikernel/include -Isim/include -Isim/seam -Isim
 I_harness := -Ikernel/include -Isim/include -Isim/seam -Iharness
 I_user  := -Ikernel/include -Iscenarios/lib
@@ -104,11 +106,11 @@ build/$(1)/harness/%.o: harness/%.c
 	$$(Q)$$(CC_$(1)) $$(HOSTED) $$(F_$(1)) $$(I_harness) -c -o $$@ $$<
 build/$(1)/scenarios/%.o: scenarios/%.c
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC_$(1)) $$(HOSTED) $$(F_$(1)) $$(I_user) -DORRERY_HOSTED_TEST -c -o $$@ $$<
+	$$(Q)$$(CC_$(1)) $$(HOSTED) $$(F_$(1)) $$(I_user) -Isim/seam -DORRERY_HOSTED_TEST -c -o $$@ $$<
 build/$(1)/tests/scenarios/%.o: tests/scenarios/%.c
 	$$(call say,CC $(1),$$<)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC_$(1)) $$(HOSTED) $$(F_$(1)) $$(I_user) -Iscenarios/vmm -Iscenarios/root -Itests -c -o $$@ $$<
+	$$(Q)$$(CC_$(1)) $$(HOSTED) $$(F_$(1)) $$(I_user) -Isim/include -Isim/seam -Iscenarios/vmm -Iscenarios/root -Itests -c -o $$@ $$<
 build/$(1)/tests/%.o: tests/%.c
 	$$(call say,CC $(1),$$<)
 	@mkdir -p $$(@D)
@@ -145,8 +147,9 @@ build/orrery-unicorn-%: $(HARNESS_C:%.c=build/plain/%.o) build/%/kernel.o build/
 build/explore/%.o: %.c
 	$(call say,CC explore,$<)
 	@mkdir -p $(@D)
-	$(Q)clang $(HOSTED) $(F_tsan) $(K_tsan) $(I_tests) -c -o $@ $<
-build/explore/orrery-explore: $(EXPLORE_C:%.c=build/explore/%.o) $(EXPLORE_FIXTURE_C:%.c=build/explore/%.o) $(EXPLORER_C:%.c=build/tsan/%.o) build/tsan/libkernel.a build/tsan/libsim.a
+	$(Q)clang $(HOSTED) $(F_tsan) $(K_tsan) $(I_tests) -Iscenarios/lib -c -o $@ $<
+EXPLORE_OBJ := $(patsubst %.c,build/explore/%.o,$(EXPLORE_C) $(EXPLORE_FIXTURE_C) $(LOCKFREE_C)) $(EXPLORER_C:%.c=build/tsan/%.o)
+build/explore/orrery-explore: $(EXPLORE_OBJ) build/tsan/libkernel.a build/tsan/libsim.a
 	$(call say,LINK,$@)
 	$(Q)clang -no-pie -o $@ $(filter %.o,$^) -Wl,--start-group build/tsan/libkernel.a build/tsan/libsim.a -Wl,--end-group -lcmocka
 
@@ -156,11 +159,11 @@ define BARE_RULES
 build/$(1)/kernel/core/%.o: kernel/core/%.c
 	$$(call say,CC $(1),$$<)
 	@mkdir -p $$(@D)
-	$$(Q)$(2) $$(KERNEL) $$(BAREFLAGS) $$(I_core) -Ikernel/bare/include -c -o $$@ $$<
+	$$(Q)$(2) $$(KERNEL) $$(BAREFLAGS) $$(I_core) $$(I_hw) -c -o $$@ $$<
 build/$(1)/kernel/x86/%.o: kernel/x86/%.c
 	$$(call say,CC $(1),$$<)
 	@mkdir -p $$(@D)
-	$$(Q)$(2) $$(KERNEL) $$(BAREFLAGS) $$(I_x86) -Ikernel/bare/include -c -o $$@ $$<
+	$$(Q)$(2) $$(KERNEL) $$(BAREFLAGS) $$(I_x86) $$(I_hw) -c -o $$@ $$<
 build/$(1)/kernel/bare/%.o: kernel/bare/%.c
 	$$(call say,CC $(1),$$<)
 	@mkdir -p $$(@D)
@@ -177,7 +180,7 @@ $(eval $(call BARE_RULES,bare,gcc))
 $(eval $(call BARE_RULES,bare-clang,clang))
 
 # ---- User programs and guests ----
-USERFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-builtin -nostdlib -static -fno-pic -fno-pie -mgeneral-regs-only -fno-stack-protector -fno-strict-aliasing -fno-asynchronous-unwind-tables -MMD -MP $(WARN) $(I_user)
+USERFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-builtin -nostdlib -static -fno-pic -fno-pie -mgeneral-regs-only -fno-stack-protector -fno-strict-aliasing -fno-asynchronous-unwind-tables -MMD -MP $(WARN) $(I_user) -Ikernel/bare/atomic
 LIB_SRC   := $(wildcard scenarios/lib/*.c scenarios/lib/*.S)
 define USER_RULES
 build/$(1)/scenarios/%.o: scenarios/%.c

@@ -6,6 +6,7 @@
 #include "machine_model.h"
 #include "memory.h"
 #include "store_buffer.h"
+#include "translations.h"
 
 static struct sim_cpu *atomic_point(const void *address, u32 bytes)
 {
@@ -21,6 +22,7 @@ static void atomic_put(struct sim_cpu *cpu, atomic_u64 *a, u64 v)
 {
     if (a->v == v)
         return;
+    translations_wrote(cpu->sim, a, a->v, v);
     a->v = v;
     sim_wrote(cpu->sim);
 }

@@ -5,6 +5,7 @@
 #include "mach.h"
 #include "memory.h"
 #include "store_buffer.h"
+#include "translations.h"
 
 void mach_kern_set(void *kern)
 {
@@ -69,6 +70,7 @@ void mach_copy(void *to, const void *from, size_t bytes)
     const u64 distance = (u64)to - (u64)from;
     if (distance < bytes || -distance < bytes)
         sim_finding("mach_copy of ranges that overlap");
+    translations_copy(cpu->sim, to, from, bytes);
     memcpy(to, from, bytes);
     sim_wrote(cpu->sim);
 }
@@ -80,6 +82,7 @@ void mach_zero(void *to, size_t bytes)
         return;
     store_drain(cpu);
     memory_check(cpu->sim, to, bytes, "mach_zero of");
+    translations_copy(cpu->sim, to, NULL, bytes);
     memset(to, 0, bytes);
     sim_wrote(cpu->sim);
 }

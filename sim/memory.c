@@ -10,6 +10,7 @@
 #include "memory.h"
 #include "sanitizer.h"
 #include "store_buffer.h"
+#include "translations.h"
 
 #define GUARD_BYTES (64 * PAGE_SIZE)
 #define STACK_BYTES (64 * PAGE_SIZE)   /* an engine runs on it too; untouched pages cost nothing */
@@ -82,6 +83,7 @@ bool sim_phys_write(struct sim *s, u64 phys, const void *from, u64 bytes)
     void *to = sim_phys(s, phys, bytes);
     if (!to)
         return false;
+    translations_copy(s, to, from, bytes);
     memcpy(to, from, bytes);
     sim_wrote(s);
     return true;

@@ -8,6 +8,7 @@
 #include "firmware.h"
 #include "memory.h"
 #include "start.h"
+#include "translations.h"
 #include "virt_model.h"
 
 #define RAM_MIN (16ul << 20)
@@ -66,7 +67,7 @@ struct sim *sim_create(const struct sim_config *config)
     s->upcall = (struct sim_upcall){ kern_boot, kern_trap, kern_nmi };
     sim_profile(s);
     sim_here = s;
-    const bool made = memory_create(s) && firmware_create(s) && sim_cpus_create(s);
+    const bool made = memory_create(s) && (!config->chooser || translations_record(s, true)) && firmware_create(s) && sim_cpus_create(s);
     sim_here = before;
     if (!made) {
         sim_destroy(s);
@@ -127,6 +128,7 @@ void sim_destroy(struct sim *s)
         if (s->virt && s->cpu[i].virt)
             s->virt->cpu_destroy(&s->cpu[i]);
     free(s->cpu);
+    translations_destroy(s);
     memory_destroy(s);
     if (sim_here == s)
         sim_here = NULL;

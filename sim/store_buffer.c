@@ -3,11 +3,14 @@
 #include <string.h>
 #include "machine_model.h"
 #include "store_buffer.h"
+#include "translations.h"
 
 static void store_memory(struct sim *s, void *address, u64 value, u32 bytes)
 {
     if (memcmp(address, &value, bytes) == 0)
         return;   /* rewriting what is there is no write: nobody who spins on it would see a difference */
+    if (bytes == 8)
+        translations_copy(s, address, &value, 8);
     memcpy(address, &value, bytes);
     sim_wrote(s);
 }

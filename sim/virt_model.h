@@ -50,5 +50,6 @@ const char *sim_virt_check_text(u32 check);   /* what it is about; NULL: no such
 void sim_guest_slice(struct sim_cpu *cpu, struct sim_guest *guest, struct engine_event *event);
 /* Drop cached translations of this CPU (translations.c); they call engine->flush too. */
 void sim_tlb_flush_ept(struct sim_cpu *cpu, bool all, u64 eptp);      /* INVEPT */
-void sim_tlb_flush_npt(struct sim_cpu *cpu, bool all, u32 asid);      /* TLB_CONTROL; also a reused ASID */
+void sim_tlb_flush_vpid(struct sim_cpu *cpu, bool all, u32 vpid);     /* INVVPID of whole VPIDs: linear and combined ones */
+void sim_tlb_flush_npt(struct sim_cpu *cpu, bool all, u32 asid);      /* TLB_CONTROL; all: the host's too */
 void sim_tlb_flush_engine(struct sim_cpu *cpu);                       /* linear translations of the guest only (INVVPID, INVLPGA) */

@@ -5,7 +5,7 @@
 #include "svm_x86.h"
 #include "virt_sim.h"
 #include "vmx_x86.h"
-#include "world.h"
+#include "kernel/world.h"
 
 /* ---- VMX: the probe ---- */
 

@@ -34,6 +34,13 @@ void linked_add(struct linked *l, u64 word)
     }
 }
 
+/* It may have been freed: what it holds counts all the same. */
+__attribute__((no_sanitize_address)) void linked_scan(struct linked *l, const u64 *page)
+{
+    for (u32 i = 0; page && i < PAGE_SIZE / 8; i++)
+        linked_add(l, page[i]);
+}
+
 bool linked_any(const struct linked *l, u64 phys, u64 end)
 {
     for (u64 frame = phys >> PAGE_BITS; frame << PAGE_BITS < end; frame++)

@@ -13,4 +13,5 @@ struct linked {
 bool linked_create(struct linked *l, u64 ram_bytes);
 void linked_destroy(struct linked *l);
 void linked_add(struct linked *l, u64 word);
+void linked_scan(struct linked *l, const u64 *page);   /* all words of a page, if there is one */
 bool linked_any(const struct linked *l, u64 phys, u64 end);

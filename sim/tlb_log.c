@@ -54,7 +54,7 @@ bool tlb_same_tag(const struct walk_root *a, const struct walk_root *b)
 
 bool tlb_drops(const struct tlb_event *e, const struct walk_root *root)
 {
-    if (e->what == TLB_LOAD || e->what == TLB_DROP_VPID)
+    if (e->what == TLB_LOAD || e->what == TLB_DROP_VPID || (e->what == TLB_DROP_FAULT && root->aliases))
         return false;
     return e->what == TLB_FORGET || (e->root.kind == root->kind && (e->any || e->root.tag == root->tag));
 }

@@ -21,9 +21,8 @@ bool translations_record(struct sim *s, bool fresh)
         return false;
     for (u32 i = 0; i < s->cpu_count; i++)
         t->log[i].event = events + i * TLB_EVENTS_MAX;
-    for (u64 phys = FIRMWARE_END; !fresh && phys < s->ram_bytes; phys += 8)
-        if (sim_phys(s, phys, 8) && *(u64 *)(s->ram + phys))
-            linked_add(&t->linked, *(u64 *)(s->ram + phys));
+    for (u64 phys = FIRMWARE_END; !fresh && phys < s->ram_bytes; phys += PAGE_SIZE)
+        linked_scan(&t->linked, sim_phys(s, phys, PAGE_SIZE));
     for (u32 i = 0; s->cpu && i < s->cpu_count; i++)
         translations_reset(&s->cpu[i]);
     return true;

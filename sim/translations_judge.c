@@ -26,6 +26,7 @@ static bool reaches(struct sim_cpu *cpu, const struct walk_root *root, struct re
     bool single;
     struct search q = { .s = cpu->sim, .h = &t->history, .log = &t->log[cpu->id], .root = *root, .everywhere = true };
     q.begin = tlb_log_begin(&t->log[cpu->id], root, t->linked.globals && root->pge && root->kind == WALK_HOST, &single);
+    q.root.aliases = root->kind != WALK_HOST;
     search_begin(&q);
     while (search_next(&q)) {
         if (q.at > r->before)

@@ -16,6 +16,7 @@ struct walk_root {
     u64 tag;                    /* host: PCID, always 0; EPT: bits 51:12 of the EPTP; NPT: ASID */
     u64 root;                   /* CR3, EPTP or nCR3 as loaded: low bits included */
     bool nxe, pge, page_1g;
+    bool aliases;               /* a nested fault drops nothing: another linear address may still lead there (combined entries) */
 };
 
 /* What a walk grants. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Which stale translations may a host access use, and which invalidation ends each? One case per rule of Intel SDM 3A 4.10. */
 #include "translation.h"
+#include "atomic.h"
+#include "start.h"
 
 static u64 *leaf(void)
 {
@@ -163,19 +165,60 @@ static void a_split_leaves_both_sizes(void **state)
     assert_int_equal(out.level, 0);
 }
 
-static void smep_and_pse_drop_everything(void **state)
+static void changes_of_paging_drop_everything(void **state)
 {
     static const u64 bits[] = { CR4_SMEP, CR4_PSE };
-    for (u32 i = 0; i < array_size(bits); i++) {
-        poke(leaf(), (i ? FRAME : OTHER) | HOST);
+    for (u32 i = 0; i < 3; i++) {
+        poke(leaf(), (i & 1 ? FRAME : OTHER) | HOST);
         assert_int_equal(stale_count(), 1);
-        mach_cr4_write(mach_cr4_read() ^ bits[i]);
+        if (i < 2)
+            mach_cr4_write(mach_cr4_read() ^ bits[i]);
+        else
+            mach_cr0_write(mach_cr0_read() ^ CR0_WP);
         assert_int_equal(stale_count(), 0);
     }
+}
+
+/* Every way in which the kernel can write a word. */
+static void every_write_is_seen(void **state)
+{
+    atomic_u64 *a = (atomic_u64 *)leaf();
+    u64 expected = FRAME | HOST;
+    atomic_store(a, OTHER | HOST);
+    assert_true(may_read(FRAME));
+    mach_invlpg(VA);
+    (void)atomic_xchg(a, expected);
+    assert_true(may_read(OTHER));
+    mach_invlpg(VA);
+    assert_true(atomic_cas(a, &expected, THIRD | HOST));
+    assert_true(may_read(FRAME));
+    mach_invlpg(VA);
+    expected = FRAME | HOST;
+    assert_true(sim_phys_write(*state, walk_slot(TABLE(0, 0), VA, 0), &expected, 8));
+    assert_true(may_read(THIRD));
+    mach_invlpg(VA);
+    poke(leaf(), OTHER | PTE_P | PTE_U);
+    asker.answer = 0;
+    assert_true(read_as_user());          /* the walker sets A: now it may be cached */
+    poke(leaf(), 0);
+    assert_true(may_read(OTHER));
+}
+
+static void init_leaves_nothing(void **state)
+{
+    struct sim *s = *state;
+    mach_cr4_write(mach_cr4_read() | CR4_PGE);
+    poke(leaf(), FRAME | HOST | PTE_G);
+    poke(leaf(), 0);
+    start_init(&s->cpu[0]);
+    s->cpu[0].state = CPU_KERNEL;
+    assert_null(free_page(s, FRAME));
+    mach_cr3_write(TABLE(0, 3));
+    assert_false(may_read(FRAME));
 }
 
 TEST_GROUP(sim_translation_host, CASE(nothing_has_to_fill_it), CASE(only_what_was_there_since_the_root_was_loaded),
            CASE(absent_and_reserved_words_are_not_cached), CASE(a_stale_answer_needs_accessed_words), CASE(an_entry_carries_its_dirty_bit),
            CASE(a_fault_drops_its_address), CASE(a_fault_leaves_the_neighbour), CASE(globals_outlive_cr3_not_invlpg_nor_pge),
            CASE(a_partial_walk_reads_what_is_there_now), CASE(no_answer_mixes_new_above_with_old_below), CASE(a_split_leaves_both_sizes),
-           CASE(smep_and_pse_drop_everything));
+           CASE(changes_of_paging_drop_everything), CASE(every_write_is_seen), CASE(init_leaves_nothing));

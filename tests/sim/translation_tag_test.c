@@ -227,6 +227,37 @@ static void an_asid_belongs_to_one_guest(void **state)
     assert_string_equal(entering(npt(0, 3), 0, GUEST2), "fine");
 }
 
+/* TLB_CONTROL 1 is about all of the TLB: the host's global pages too. */
+static void flush_all_is_for_the_host_too(void **state)
+{
+    mach_cr4_write(mach_cr4_read() | CR4_PGE);
+    for (u32 all = 0; all < 2; all++) {
+        poke(entry(0, 0, VA), FRAME | HOST | PTE_G);
+        poke(entry(0, 0, VA), 0);
+        sim_tlb_flush_npt(sim_this(), all, 3);
+        assert_int_equal(may_read(FRAME), !all);
+    }
+}
+
+/* What was freed behind the mark is not held against a tag that is loaded after a rollback. */
+static void frees_are_rolled_back(void **state)
+{
+    struct sim *s = *state;
+    map_set(1, RIGHT_MEMORY, OTHER | EPT);
+    enter(ept(1), 5, GUEST);
+    leave(5);
+    poke(entry(1, 0, VA), THIRD | EPT);
+    translations_mark(s);
+    assert_null(free_page(s, OTHER));
+    translations_rollback(s);
+    assert_string_equal(entering(ept(1), 5, GUEST), "fine");
+    leave(5);
+    assert_null(free_page(s, OTHER));
+    translations_mark(s);
+    translations_rollback(s);
+    assert_non_null(strstr(entering(ept(1), 5, GUEST), "[TLB-TAG]"));
+}
+
 /* ---- Through the instructions ---- */
 
 static void again(struct world *w)
@@ -277,4 +308,5 @@ TEST_GROUP(sim_translation_tag, CASE(only_invept_drops_guest_physical_entries), 
            CASE(a_lazy_flush_before_the_next_load_is_legal), CASE(a_table_that_went_while_the_tag_was_away), CASE(memory_that_was_allocated_again),
            CASE(host_entries_while_a_guest_runs), CASE(global_host_entries_go_with_vpid_0), CASE(a_vpid_belongs_to_one_guest),
            CASE_SVM(only_a_flush_at_vmrun_or_a_fresh_asid_drops_nested_changes), CASE_SVM(an_asid_belongs_to_one_guest),
+           CASE_SVM(flush_all_is_for_the_host_too), CASE(frees_are_rolled_back),
            cmocka_unit_test(tlb_control), cmocka_unit_test(invept_and_invvpid));

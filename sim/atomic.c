@@ -8,6 +8,7 @@
 #include "race.h"
 #include "snapshot.h"
 #include "store_buffer.h"
+#include "translations.h"
 
 #define SITE __builtin_return_address(0)
 
@@ -43,6 +44,7 @@ static void atomic_put(struct sim_cpu *cpu, atomic_u64 *a, u64 v, bool adds)
     cpu->fenced = race_release(cpu, (u64)a);
     if (old != v) {
         undo_write(cpu->sim, a, 8);
+        translations_wrote(cpu->sim, a, old, v);
         a->v = v;
         sim_wrote(cpu->sim, object);
     }

@@ -8,6 +8,7 @@
 #include "start.h"
 #include "store_buffer.h"
 #include "timer.h"
+#include "translations.h"
 #include "virt_model.h"
 
 #define SLICE_DEFAULT 5000u
@@ -198,7 +199,7 @@ void start_registers(struct sim_cpu *cpu)
     memset(cpu->fpu, 0, sizeof(cpu->fpu));
     memcpy(cpu->fpu, &(u16){ 0x37f }, 2);           /* FCW */
     memcpy(cpu->fpu + 24, &(u32){ 0x1f80 }, 4);     /* MXCSR */
-    memset(&cpu->tlb, 0, sizeof(cpu->tlb));
+    translations_reset(cpu);
     cpu->store_count = 0;
     cpu->kern_cpu = NULL;
     cpu->nmi = cpu->in_nmi = false;

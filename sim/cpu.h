@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A simulated CPU: its registers, its local APIC, its caches of translations, and the fiber that is its kernel stack.
+/* A simulated CPU: its registers, its local APIC, and the fiber that is its kernel stack.
  * Only the CPU's own fiber changes it, except: apic.irr, nmi, start (other CPUs' IPIs and timers) and the masks in struct sim. */
 #pragma once
 #include "engine.h"
 #include "event.h"
 #include "fiber.h"
-#include "translations.h"
 
 struct sim;
 
@@ -60,7 +59,6 @@ struct sim_cpu {
     u8 fpu[512] aligned_to(64);   /* x87 and SSE registers as FXSAVE64 lays them out; engines load and store them here */
 
     struct sim_apic apic;
-    struct tlb tlb;
     u64 tsc_skew;              /* this CPU's TSC - the machine's clock */
 
     /* Spinning: see sched.c. */

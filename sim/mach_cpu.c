@@ -91,9 +91,10 @@ void mach_cr4_write(u64 value)
     if (value & ~legal || !(value & CR4_PAE))
         sim_broken(RULE_CR_CR4, "CR4 = 0x%lx: #GP (SDM 3A 2.5)", value);
     cr_virt(cpu, 4, value);
-    if ((value ^ cpu->cr4) & (CR4_PGE | CR4_PSE | CR4_SMEP))
-        translations_drop_host(cpu, true);
+    const bool flush = (value ^ cpu->cr4) & (CR4_PGE | CR4_PSE | CR4_SMEP);
     cpu->cr4 = value;
+    if (flush)
+        translations_drop_host(cpu, true);
 }
 
 u64 mach_dr_read(u32 number)
@@ -190,7 +191,5 @@ u64 mach_boot_root(void)
 void mach_invlpg(u64 address)
 {
     struct sim_cpu *cpu = mach_point_serial();
-    const struct tlb_entry key = { .kind = TLB_HOST, .root = cpu->cr3 & PTE_PHYS_MASK, .page = address >> PAGE_BITS };
-    translations_drop_page(cpu, &key);
-    sim_tlb_flush_engine(cpu);
+    translations_drop_page(cpu, address);
 }

@@ -7,6 +7,7 @@
 #include "race.h"
 #include "snapshot.h"
 #include "store_buffer.h"
+#include "translations.h"
 
 void mach_kern_set(void *kern)
 {
@@ -76,6 +77,7 @@ void mach_copy(void *to, const void *from, size_t bytes)
     race_plain(cpu, from, bytes, false, (u64)__builtin_return_address(0));
     race_plain(cpu, to, bytes, true, (u64)__builtin_return_address(0));
     memory_stored(cpu->sim, to, bytes);
+    translations_copy(cpu->sim, to, from, bytes);
     memcpy(to, from, bytes);
     sim_wrote(cpu->sim, OBJECT_NONE);
 }
@@ -90,6 +92,7 @@ void mach_zero(void *to, size_t bytes)
     undo_write(cpu->sim, to, bytes);
     race_plain(cpu, to, bytes, true, (u64)__builtin_return_address(0));
     memory_stored(cpu->sim, to, bytes);
+    translations_copy(cpu->sim, to, NULL, bytes);
     memset(to, 0, bytes);
     sim_wrote(cpu->sim, OBJECT_NONE);
 }

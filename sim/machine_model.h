@@ -36,6 +36,7 @@ struct sim {
     u64 map_bytes, ram_bytes;        /* ram_bytes: where physical RAM ends, the hole included */
     u8 *shadow;                      /* enum mem_state of each 64 bytes of RAM */
     u8 *tables;                      /* bitmap of pages that a walker has read as page tables */
+    struct translations *translations;   /* what CPUs may have cached; NULL: not recorded */
     void *kern;                      /* mach_kern_set */
     u64 boot_root, boot_info;        /* physical: top-level table, multiboot2 structure */
 

@@ -13,6 +13,7 @@
 #include "store_buffer.h"
 #include "snapshot.h"
 #include "virt_model.h"
+#include "translations.h"
 
 #define GUARD_BYTES (64 * PAGE_SIZE)
 #define STACK_BYTES (64 * PAGE_SIZE)   /* an engine runs on it too; untouched pages cost nothing */
@@ -86,6 +87,7 @@ bool sim_phys_write(struct sim *s, u64 phys, const void *from, u64 bytes)
     if (!to)
         return false;
     undo_write(s, to, bytes);
+    translations_copy(s, to, from, bytes);
     memcpy(to, from, bytes);
     sim_wrote(s, OBJECT_NONE);
     return true;
@@ -159,10 +161,10 @@ void mach_mem_state(const void *start, size_t bytes, enum mem_state state)
     sim_did(s->current, OP_STATE, EFFECT_WRITE, s->current->pending.object, 0, state);
     if (state == MEM_LIVE)
         race_forget(s, start, bytes);
+    if (state == MEM_FREE && s->virt)
+        s->virt->freed(s, phys, bytes);   /* first: it names the structure, not only who may walk it */
     if (state == MEM_FREE)
         translations_freed(s, phys, bytes);
-    if (state == MEM_FREE && s->virt)
-        s->virt->freed(s, phys, bytes);
     memory_tables_forget(s, phys, bytes);
     if (s->snapshot)
         return;   /* what the sanitizer knows could not be put back */

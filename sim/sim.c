@@ -10,6 +10,7 @@
 #include "race.h"
 #include "snapshot.h"
 #include "start.h"
+#include "translations.h"
 #include "virt_model.h"
 
 #define RAM_MIN (16ul << 20)
@@ -68,7 +69,7 @@ struct sim *sim_create(const struct sim_config *config)
     s->upcall = (struct sim_upcall){ kern_boot, kern_trap, kern_nmi };
     sim_profile(s);
     sim_here = s;
-    const bool made = memory_create(s) && firmware_create(s) && sim_cpus_create(s);
+    const bool made = memory_create(s) && (!config->chooser || translations_record(s, true)) && firmware_create(s) && sim_cpus_create(s);
     sim_here = before;
     if (!made) {
         sim_destroy(s);
@@ -132,6 +133,7 @@ void sim_destroy(struct sim *s)
             s->virt->cpu_destroy(&s->cpu[i]);
     free(s->cpu);
     snapshot_destroy(s);
+    translations_destroy(s);
     memory_destroy(s);
     race_destroy(s);
     if (sim_here == s)

@@ -5,6 +5,7 @@
 #include "race.h"
 #include "snapshot.h"
 #include "store_buffer.h"
+#include "translations.h"
 
 static u64 store_memory(struct sim *s, void *address, u64 value, u32 bytes, u64 object, u64 carried)
 {
@@ -13,6 +14,8 @@ static u64 store_memory(struct sim *s, void *address, u64 value, u32 bytes, u64 
     memcpy(&before, address, bytes);
     if (before != value) {   /* rewriting what is there is no write: nobody who spins on it would see a difference */
         undo_write(s, address, bytes);
+        if (bytes == 8)
+            translations_wrote(s, address, before, value);
         memcpy(address, &value, bytes);
         sim_wrote(s, object);
     }

@@ -4,6 +4,8 @@
 #include "irq.h"
 #include "memory.h"
 #include "svm_model.h"
+#include "translations.h"
+#include "walk.h"
 
 #define V(n) VCPU_CHECK('V', n)
 
@@ -166,8 +168,12 @@ static void flush(struct sim_cpu *cpu)
     const struct svm_cpu *c = svm_of(cpu);
     if (c->vmcb.asid >= c->profile->asids)
         sim_broken(RULE_SVM_ASID, "VMRUN with ASID %u, but the processor has %u (APM 2 15.16.1)", c->vmcb.asid, c->profile->asids);
-    if (c->vmcb.tlb_control)
+    if (c->vmcb.tlb_control == SVM_TLB_ASID_LOCAL)
+        sim_tlb_flush_engine(cpu);   /* nested changes stay in what the guest calls global */
+    else if (c->vmcb.tlb_control)
         sim_tlb_flush_npt(cpu, c->vmcb.tlb_control == SVM_TLB_ALL, c->vmcb.asid);
+    const struct walk_root root = { .kind = WALK_NPT, .tag = c->vmcb.asid, .root = c->vmcb.n_cr3, .nxe = cpu->efer & EFER_NXE };
+    translations_enter(cpu, &root, 0, c->vmcb_phys);
 }
 
 u64 svm_enter(struct sim_cpu *cpu, struct resume *resume, u64 *info)
@@ -199,6 +205,7 @@ u64 svm_enter(struct sim_cpu *cpu, struct resume *resume, u64 *info)
         run(cpu);
         c->running = false;
         svm_store_guest(cpu, resume);
+        translations_leave(cpu, 0);
     }
     write_back(cpu);
     c->cached = !c->last_check;

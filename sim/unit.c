@@ -4,11 +4,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include "machine_model.h"
+#include "translations.h"
 
 struct sim *sim_unit(u32 cpus, u64 ram_bytes, enum sim_vendor vendor)
 {
     struct sim *s = sim_create(&(struct sim_config){ .cpus = cpus, .ram_bytes = ram_bytes, .vendor = vendor, .x2apic = true });
-    if (!s)
+    if (!s || !translations_record(s, true))
         return NULL;
     s->unit = true;
     s->steppable = ~0ul >> (64 - cpus);

@@ -58,5 +58,6 @@ static inline bool virt_overlaps(u64 a, u64 a_bytes, u64 b, u64 b_bytes)
 void sim_guest_slice(struct sim_cpu *cpu, struct sim_guest *guest, struct engine_event *event);
 /* Drop cached translations of this CPU (translations.c); they call engine->flush too. */
 void sim_tlb_flush_ept(struct sim_cpu *cpu, bool all, u64 eptp);      /* INVEPT */
-void sim_tlb_flush_npt(struct sim_cpu *cpu, bool all, u32 asid);      /* TLB_CONTROL; also a reused ASID */
+void sim_tlb_flush_vpid(struct sim_cpu *cpu, bool all, u32 vpid);     /* INVVPID of whole VPIDs: linear and combined ones */
+void sim_tlb_flush_npt(struct sim_cpu *cpu, bool all, u32 asid);      /* TLB_CONTROL; all: the host's too */
 void sim_tlb_flush_engine(struct sim_cpu *cpu);                       /* linear translations of the guest only (INVVPID, INVLPGA) */

@@ -192,7 +192,8 @@ static bool invept(struct sim_cpu *cpu, u64 type, u64 eptp)
     return true;
 }
 
-/* Only linear and combined mappings go (29.4.3.1). Those are the engine's, all of which may be dropped at any time. */
+/* Only linear and combined mappings go (29.4.3.1). Those are the engine's, all of which may be dropped at any time. One address, or all but
+ * global pages, does not make the VPID fit for another guest. */
 static bool invvpid(struct sim_cpu *cpu, u64 type, u32 vpid, u64 address)
 {
     struct vmx_cpu *c = in_root(cpu, "INVVPID");
@@ -200,7 +201,10 @@ static bool invvpid(struct sim_cpu *cpu, u64 type, u32 vpid, u64 address)
     if (type > 3 || !(cap >> 40 >> type & 1) || vpid >> 16 || (type != INVVPID_ALL && !vpid) ||
         (type == INVVPID_ADDRESS && !vmx_canonical(address)))
         return fail(c, VMX_ERROR_INVALIDATE);
-    sim_tlb_flush_engine(cpu);
+    if (type == INVVPID_SINGLE || type == INVVPID_ALL)
+        sim_tlb_flush_vpid(cpu, type == INVVPID_ALL, vpid);
+    else
+        sim_tlb_flush_engine(cpu);
     return true;
 }
 

@@ -2,7 +2,9 @@
 /* VMCS to struct sim_guest and back, and the host state an exit loads (Intel SDM 3C 26.3.2, 27.3, 27.5). What no VMCS field holds (CR2, DR0-3,
  * DR6, XCR0, SYSCALL MSRs) is the CPU's own and shared with the guest, as on hardware. */
 #include "guest_exec.h"
+#include "translations.h"
 #include "vmx_model.h"
+#include "walk.h"
 
 #define PENDING_BREAKPOINT bit(12)
 #define PENDING_STEP       bit(14)   /* where DR6 has BS */
@@ -153,8 +155,8 @@ void vmx_load_guest(struct sim_cpu *cpu, struct vmcs *v, const struct resume *re
     load_shared(cpu, g);
     load_controls(c, v);
     load_pending(c, v);
-    if (!g->nested_tag)
-        sim_tlb_flush_engine(cpu);   /* without VPID every transition drops linear translations (29.4.3.3) */
+    const struct walk_root root = { .kind = g->nested_root ? WALK_EPT : WALK_NONE, .tag = g->nested_root & PTE_PHYS_MASK, .root = g->nested_root };
+    translations_enter(cpu, &root, g->nested_tag, v->phys);
 }
 
 void vmx_store_guest(struct sim_cpu *cpu, struct vmcs *v, struct resume *resume)
@@ -202,6 +204,7 @@ void vmx_load_host(struct sim_cpu *cpu, const struct vmcs *v)
     cpu->cr0 = (vmcs_get(v, VMCS_HOST_CR0) & ~keep) | (cpu->cr0 & keep);
     cpu->cr3 = vmcs_get(v, VMCS_HOST_CR3);
     cpu->cr4 = vmcs_get(v, VMCS_HOST_CR4);
+    translations_leave(cpu, vmx_of(cpu)->guest.nested_tag);
     cpu->dr[7] = DR7_INIT;
     vmx_of(cpu)->debugctl = 0;
     cpu->sysenter_cs = vmcs_get(v, VMCS_HOST_SYSENTER_CS);

@@ -269,6 +269,7 @@ struct world *world_open(const struct world_test *t, bool verify)
     }
     if (!world_instrumented())
         snapshot_whole(s);
+    translations_mark(s);
     return w;
 }
 
@@ -304,6 +305,7 @@ enum sim_end world_run_once(struct world *w, struct chooser *c, bool await_last)
 {
     struct sim *s = w->sim;
     snapshot_restore(s);
+    translations_rollback(s);
     race_reset(s);
     world_here = w;
     s->config.chooser = c;

@@ -7,6 +7,7 @@
 #include "atomic.h"
 #include "machine.h"
 #include "machine_model.h"
+#include "translations.h"
 
 #define RAM   (16ul << 20)
 #define ROOT  0x200000ul
@@ -43,6 +44,13 @@ static u64 *word(u64 table, u64 index)
     return (u64 *)mach_phys_to_virt(table) + index;
 }
 
+/* A write that the machine sees. */
+static void poke(u64 *at, u64 value)
+{
+    translations_wrote(sim_here, at, *at, value);
+    *at = value;
+}
+
 static u64 *leaf(void)
 {
     return word(PT, INDEX(0));
@@ -52,10 +60,10 @@ static int setup(void **state)
 {
     struct sim *s = sim_unit(2, RAM, SIM_VMX);
     *state = s;
-    *word(ROOT, INDEX(3)) = PDPT | PTE_P | PTE_W | PTE_U;
-    *word(PDPT, INDEX(2)) = PD | PTE_P | PTE_W | PTE_U;
-    *word(PD, INDEX(1)) = PT | PTE_P | PTE_W | PTE_U;
-    *leaf() = FRAME | PTE_P | PTE_W | PTE_U;
+    poke(word(ROOT, INDEX(3)), PDPT | PTE_P | PTE_W | PTE_U);
+    poke(word(PDPT, INDEX(2)), PD | PTE_P | PTE_W | PTE_U);
+    poke(word(PD, INDEX(1)), PT | PTE_P | PTE_W | PTE_U);
+    poke(leaf(), FRAME | PTE_P | PTE_W | PTE_U);
     mach_cr3_write(ROOT);
     return 0;
 }
@@ -116,8 +124,8 @@ static void matrix_of_rights(void **state)
         cpu->cr0 = (cpu->cr0 & ~CR0_WP) | (wp ? CR0_WP : 0);
         cpu->cr4 = (cpu->cr4 & ~CR4_SMEP) | (smep ? CR4_SMEP : 0);
         cpu->efer = (cpu->efer & ~EFER_NXE) | (nxe ? EFER_NXE : 0);
-        *word(PD, INDEX(1)) = PT | upper;
-        *leaf() = FRAME | pte;
+        poke(word(PD, INDEX(1)), PT | upper);
+        poke(leaf(), FRAME | pte);
         u32 error;
         const bool want = expected(upper, pte, access, user, wp, smep, nxe, &error);
         const bool got = translate(access, user);
@@ -147,7 +155,7 @@ static void accessed_and_dirty(void **state)
 
 static void a_fault_sets_neither(void **state)
 {
-    *leaf() &= ~PTE_W;
+    poke(leaf(), *leaf() & ~PTE_W);
     assert_false(translate(RIGHT_W, true));
     assert_int_equal(*leaf() & (PTE_A | PTE_D), 0);
     assert_int_equal(*word(PD, INDEX(1)) & PTE_A, 0);
@@ -155,12 +163,12 @@ static void a_fault_sets_neither(void **state)
 
 static void large_pages(void **state)
 {
-    *word(PD, INDEX(1)) = 0x400000 | PTE_P | PTE_W | PTE_U | PTE_PS;
+    poke(word(PD, INDEX(1)), 0x400000 | PTE_P | PTE_W | PTE_U | PTE_PS);
     assert_true(translate(RIGHT_W, true));
     assert_int_equal(out.phys, 0x400000 + ((VA + 0x123) & 0x1fffff));
     assert_int_equal(out.level, 1);
     assert_true(*word(PD, INDEX(1)) & PTE_D);
-    *word(PDPT, INDEX(2)) = PTE_P | PTE_W | PTE_U | PTE_PS;
+    poke(word(PDPT, INDEX(2)), PTE_P | PTE_W | PTE_U | PTE_PS);
     assert_true(translate(RIGHT_R, true));
     assert_int_equal(out.phys, (VA + 0x123) & 0x3fffffff);
     assert_int_equal(out.level, 2);
@@ -180,14 +188,14 @@ static void reserved_bits_fault(void **state)
     };
     for (u32 i = 0; i < array_size(row); i++) {
         const u64 before = *row[i].slot;
-        *row[i].slot |= row[i].set;
+        poke(row[i].slot, *row[i].slot | row[i].set);
         assert_false(translate(RIGHT_R, true));
         assert_int_equal(fault.error, PF_PRESENT | PF_RESERVED | PF_USER);
-        *row[i].slot = before;
+        poke(row[i].slot, before);
         assert_true(translate(RIGHT_R, true));
     }
     s->profile.page_1g = false;
-    *word(PDPT, INDEX(2)) = PTE_P | PTE_U | PTE_PS;
+    poke(word(PDPT, INDEX(2)), PTE_P | PTE_U | PTE_PS);
     assert_false(translate(RIGHT_R, true));
     assert_true(fault.error & PF_RESERVED);
 }
@@ -203,13 +211,13 @@ static void user_bytes_cross_pages(void **state)
     u8 data[300], back[300];
     for (u32 i = 0; i < sizeof(data); i++)
         data[i] = (u8)(i * 7);
-    *word(PT, INDEX(0) + 1) = OTHER | PTE_P | PTE_W | PTE_U;
+    poke(word(PT, INDEX(0) + 1), OTHER | PTE_P | PTE_W | PTE_U);
     assert_true(sim_user_store(sim_this(), VA + 0xf80, data, sizeof(data), &fault));
     assert_memory_equal(mach_phys_to_virt(FRAME + 0xf80), data, 0x80);
     assert_memory_equal(mach_phys_to_virt(OTHER), data + 0x80, sizeof(data) - 0x80);
     assert_true(sim_user_load(sim_this(), VA + 0xf80, back, sizeof(back), &fault));
     assert_memory_equal(data, back, sizeof(back));
-    *word(PT, INDEX(0) + 1) = 0;
+    poke(word(PT, INDEX(0) + 1), 0);
     assert_false(sim_user_load(sim_this(), VA + 0xf80, back, sizeof(back), &fault));
     assert_int_equal(fault.address, VA + 0x1000);
     assert_int_equal(fault.error, PF_USER);
@@ -231,7 +239,7 @@ static void stale_frame_until_invlpg(void **state)
     use_stale(s);
     assert_true(translate(RIGHT_R, true));
     assert_int_equal(stale.asked, 0);          /* nothing to choose from */
-    *leaf() = OTHER | PTE_P | PTE_W | PTE_U;
+    poke(leaf(), OTHER | PTE_P | PTE_W | PTE_U);
     assert_true(translate(RIGHT_R, true));
     assert_int_equal(out.phys, FRAME + 0x123);
     stale.answer = 0;
@@ -249,7 +257,7 @@ static void stale_after_unmap(void **state)
 {
     use_stale(*state);
     assert_true(translate(RIGHT_W, true));
-    *leaf() = 0;
+    poke(leaf(), 0);
     assert_true(translate(RIGHT_W, true));
     mach_invlpg(VA + 0x1000);                    /* another page */
     assert_true(translate(RIGHT_W, true));
@@ -257,14 +265,14 @@ static void stale_after_unmap(void **state)
     assert_false(translate(RIGHT_W, true));
 }
 
-static void only_on_the_cpu_that_walked(void **state)
+static void only_on_the_cpu_that_had_it_loaded(void **state)
 {
     struct sim *s = *state;
     use_stale(s);
     assert_true(translate(RIGHT_R, true));
+    poke(leaf(), 0);
     sim_unit_cpu(s, 1);
     mach_cr3_write(ROOT);
-    *leaf() = 0;
     assert_false(translate(RIGHT_R, true));
     mach_invlpg(VA);                             /* here, not there */
     sim_unit_cpu(s, 0);
@@ -275,9 +283,9 @@ static void globals_survive_cr3_not_pge(void **state)
 {
     use_stale(*state);
     mach_cr4_write(mach_cr4_read() | CR4_PGE);
-    *leaf() |= PTE_G;
+    poke(leaf(), *leaf() | PTE_G);
     assert_true(translate(RIGHT_R, true));
-    *leaf() = 0;
+    poke(leaf(), 0);
     mach_cr3_write(ROOT);
     assert_true(translate(RIGHT_R, true));
     mach_cr4_write(mach_cr4_read() & ~CR4_PGE);
@@ -287,9 +295,9 @@ static void globals_survive_cr3_not_pge(void **state)
 static void a_stale_read_only_entry_faults_once(void **state)
 {
     use_stale(*state);
-    *leaf() &= ~PTE_W;
+    poke(leaf(), *leaf() & ~PTE_W);
     assert_true(translate(RIGHT_R, true));
-    *leaf() |= PTE_W;
+    poke(leaf(), *leaf() | PTE_W);
     assert_false(translate(RIGHT_W, true));      /* raised rights need no flush, but may fault once */
     assert_int_equal(fault.error, PF_PRESENT | PF_WRITE | PF_USER);
     assert_true(translate(RIGHT_W, true));       /* the fault dropped the entry */
@@ -298,9 +306,9 @@ static void a_stale_read_only_entry_faults_once(void **state)
 static void invlpg_of_a_large_page_drops_all_of_it(void **state)
 {
     use_stale(*state);
-    *word(PD, INDEX(1)) = 0x400000 | PTE_P | PTE_W | PTE_U | PTE_PS;
+    poke(word(PD, INDEX(1)), 0x400000 | PTE_P | PTE_W | PTE_U | PTE_PS);
     assert_true(translate(RIGHT_R, true));
-    *word(PD, INDEX(1)) = 0;
+    poke(word(PD, INDEX(1)), 0);
     mach_invlpg(VA ^ 0x100000);
     assert_false(translate(RIGHT_R, true));
 }
@@ -309,7 +317,7 @@ static void invlpg_of_a_large_page_drops_all_of_it(void **state)
 
 static void unmap_now(void)
 {
-    *leaf() = 0;
+    poke(leaf(), 0);
 }
 
 static void a_word_that_changes_under_the_walk_is_read_again(void **state)
@@ -336,7 +344,7 @@ static void freeing_what_is_translated_is_found(void **state)
     assert_non_null(strstr(sim_unit_expect_panic(*state, free_frame, &table), "may still walk"));
     assert_non_null(strstr(sim_unit_expect_panic(*state, free_frame, &root), "top-level table"));
     assert_null(sim_unit_expect_panic(*state, free_frame, &other));
-    *leaf() = 0;
+    poke(leaf(), 0);
     mach_invlpg(VA);
     mach_mem_state(mach_phys_to_virt(FRAME), PAGE_SIZE, MEM_LIVE);
     assert_null(sim_unit_expect_panic(*state, free_frame, &frame));
@@ -350,16 +358,19 @@ static void walk_it(void *arg)
 static void walking_a_freed_table_is_found(void **state)
 {
     u64 table = PT;
+    poke(word(PD, INDEX(1)), 0);
+    mach_invlpg(VA);
     assert_null(sim_unit_expect_panic(*state, free_frame, &table));
+    poke(word(PD, INDEX(1)), PT | PTE_P | PTE_U);
     assert_non_null(strstr(sim_unit_expect_panic(*state, walk_it, NULL), "freed table"));
     mach_mem_state(mach_phys_to_virt(PT), PAGE_SIZE, MEM_LIVE);
-    *word(PD, INDEX(1)) = RAM | PTE_P | PTE_U;
+    poke(word(PD, INDEX(1)), RAM | PTE_P | PTE_U);
     assert_non_null(strstr(sim_unit_expect_panic(*state, walk_it, NULL), "outside RAM"));
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 TEST_GROUP(sim_mmu, CASE(matrix_of_rights), CASE(accessed_and_dirty), CASE(a_fault_sets_neither), CASE(large_pages), CASE(reserved_bits_fault),
            CASE(addresses_that_are_no_addresses), CASE(user_bytes_cross_pages), CASE(stale_frame_until_invlpg), CASE(stale_after_unmap),
-           CASE(only_on_the_cpu_that_walked), CASE(globals_survive_cr3_not_pge), CASE(a_stale_read_only_entry_faults_once),
+           CASE(only_on_the_cpu_that_had_it_loaded), CASE(globals_survive_cr3_not_pge), CASE(a_stale_read_only_entry_faults_once),
            CASE(invlpg_of_a_large_page_drops_all_of_it), CASE(a_word_that_changes_under_the_walk_is_read_again),
            CASE(freeing_what_is_translated_is_found), CASE(walking_a_freed_table_is_found));

@@ -6,6 +6,7 @@
 #include "atomic.h"
 #include "machine.h"
 #include "machine_model.h"
+#include "translations.h"
 #include "virt_model.h"
 
 #define RAM   (16ul << 20)
@@ -22,6 +23,12 @@ static struct sim_nested_fault fault;
 static u64 *slot(u32 level)
 {
     return (u64 *)mach_phys_to_virt(ROOT + (3 - level) * PAGE_SIZE) + (GPA >> (12 + 9 * level) & 511);
+}
+
+static void poke(u32 level, u64 value)
+{
+    translations_wrote(sim_here, slot(level), *slot(level), value);
+    *slot(level) = value;
 }
 
 /* A word of either format. */
@@ -41,8 +48,8 @@ static void build(struct sim *s, enum sim_nested_format format)
 {
     n = (struct sim_nested){ .format = format, .root = ROOT | (format == SIM_EPT ? 0x5e : 0), .tag = 7, .nxe = true };
     for (u32 level = 3; level > 0; level--)
-        *slot(level) = make(ROOT + (4 - level) * PAGE_SIZE, RIGHT_MEMORY);
-    *slot(0) = make(FRAME, RIGHT_MEMORY) | (format == SIM_EPT ? 0x30 : 0);
+        poke(level, make(ROOT + (4 - level) * PAGE_SIZE, RIGHT_MEMORY));
+    poke(0, make(FRAME, RIGHT_MEMORY) | (format == SIM_EPT ? 0x30 : 0));
 }
 
 static int setup_ept(void **state)
@@ -76,8 +83,8 @@ static void rights_are_the_intersection(void **state)
         const u32 upper = i & 7, lower = i >> 3;
         if (!(upper & RIGHT_R) || !(lower & RIGHT_R))
             continue;   /* NPT cannot say so; EPT's execute-only has its own case */
-        *slot(1) = make(ROOT + 3 * PAGE_SIZE, upper);
-        *slot(0) = make(FRAME, lower);
+        poke(1, make(ROOT + 3 * PAGE_SIZE, upper));
+        poke(0, make(FRAME, lower));
         for (u32 access = 1; access < 8; access++) {
             const bool want = !(access & ~(upper & lower));
             assert_int_equal(go(access), want ? SIM_NESTED_OK : SIM_NESTED_VIOLATION);
@@ -95,22 +102,22 @@ static void not_present_is_a_violation(void **state)
 {
     for (u32 level = 0; level < 4; level++) {
         const u64 before = *slot(level);
-        *slot(level) = 0;
+        poke(level, 0);
         assert_int_equal(go(RIGHT_R), SIM_NESTED_VIOLATION);
         assert_int_equal(fault.present, 0);
         assert_int_equal(fault.error, PF_USER);
-        *slot(level) = before;
+        poke(level, before);
     }
     assert_int_equal(sim_nested_translate(sim_this(), &n, bit(48), RIGHT_R, false, &out, &fault), SIM_NESTED_VIOLATION);
 }
 
 static void large_leaves(void **state)
 {
-    *slot(1) = make(0x400000, RIGHT_MEMORY) | large();
+    poke(1, make(0x400000, RIGHT_MEMORY) | large());
     assert_int_equal(go(RIGHT_R), SIM_NESTED_OK);
     assert_int_equal(out.phys, 0x400000 + ((GPA + 0x45) & 0x1fffff));
     assert_int_equal(out.level, 1);
-    *slot(2) = make(0, RIGHT_MEMORY) | large();
+    poke(2, make(0, RIGHT_MEMORY) | large());
     assert_int_equal(go(RIGHT_R), SIM_NESTED_OK);
     assert_int_equal(out.phys, (GPA + 0x45) & 0x3fffffff);
 }
@@ -120,25 +127,25 @@ static void reserved_bits(void **state)
     const struct { u32 level; u64 set; } row[] = { { 0, bit(SIM_PHYS_BITS) }, { 2, bit(50) }, { 3, large() }, { 1, large() | bit(20) } };
     for (u32 i = 0; i < array_size(row); i++) {
         const u64 before = *slot(row[i].level);
-        *slot(row[i].level) |= row[i].set;
+        poke(row[i].level, *slot(row[i].level) | row[i].set);
         assert_int_equal(go(RIGHT_R), SIM_NESTED_MISCONFIG);
-        *slot(row[i].level) = before;
+        poke(row[i].level, before);
         assert_int_equal(go(RIGHT_R), SIM_NESTED_OK);
     }
 }
 
 static void ept_misconfigurations(void **state)
 {
-    *slot(0) = FRAME | RIGHT_W;
+    poke(0, FRAME | RIGHT_W);
     assert_int_equal(go(RIGHT_R), SIM_NESTED_MISCONFIG);
-    *slot(0) = FRAME | RIGHT_W | RIGHT_X;
+    poke(0, FRAME | RIGHT_W | RIGHT_X);
     assert_int_equal(go(RIGHT_R), SIM_NESTED_MISCONFIG);
     static const u32 bad_types[] = { 2, 3, 7 };
     for (u32 i = 0; i < array_size(bad_types); i++) {
-        *slot(0) = FRAME | RIGHT_MEMORY | bad_types[i] << 3;
+        poke(0, FRAME | RIGHT_MEMORY | bad_types[i] << 3);
         assert_int_equal(go(RIGHT_R), SIM_NESTED_MISCONFIG);
     }
-    *slot(0) = FRAME | RIGHT_X;   /* execute-only is legal */
+    poke(0, FRAME | RIGHT_X);   /* execute-only is legal */
     assert_int_equal(go(RIGHT_X), SIM_NESTED_OK);
     assert_int_equal(go(RIGHT_R), SIM_NESTED_VIOLATION);
     assert_int_equal(fault.present, RIGHT_X);
@@ -147,10 +154,10 @@ static void ept_misconfigurations(void **state)
 static void npt_accesses_are_user_accesses(void **state)
 {
     for (u32 level = 0; level < 4; level++) {
-        *slot(level) &= ~PTE_U;
+        poke(level, *slot(level) & ~PTE_U);
         assert_int_equal(go(RIGHT_R), SIM_NESTED_VIOLATION);
         assert_int_equal(fault.error, PF_PRESENT | PF_USER);
-        *slot(level) |= PTE_U;
+        poke(level, *slot(level) | PTE_U);
     }
     assert_int_equal(go(RIGHT_R), SIM_NESTED_OK);
 }
@@ -172,7 +179,7 @@ static void guest_table_walks_write(void **state)
     const u64 d = n.format == SIM_EPT ? EPT_D : PTE_D;
     assert_int_equal(sim_nested_translate(sim_this(), &n, GPA, RIGHT_R, true, &out, &fault), SIM_NESTED_OK);
     assert_true(*slot(0) & d);
-    *slot(0) = make(FRAME, RIGHT_R | RIGHT_X);
+    poke(0, make(FRAME, RIGHT_R | RIGHT_X));
     assert_int_equal(sim_nested_translate(sim_this(), &n, GPA, RIGHT_R, true, &out, &fault), SIM_NESTED_VIOLATION);
 }
 
@@ -197,9 +204,9 @@ static struct chooser stale = { stale_choose };
 static void fill_then_unmap(struct sim *s)
 {
     s->config.chooser = &stale;
-    *slot(0) = make(FRAME, RIGHT_MEMORY);
+    poke(0, make(FRAME, RIGHT_MEMORY));
     assert_int_equal(go(RIGHT_W), SIM_NESTED_OK);
-    *slot(0) = 0;
+    poke(0, 0);
     assert_int_equal(go(RIGHT_W), SIM_NESTED_OK);   /* stale, and that is legal */
 }
 
@@ -238,11 +245,10 @@ static void npt_entries_belong_to_the_asid(void **state)
 static void a_violation_drops_the_address(void **state)
 {
     struct sim *s = *state;
+    fill_then_unmap(s);
+    s->config.chooser = NULL;                       /* a fresh walk, which finds nothing */
+    assert_int_equal(go(RIGHT_R), SIM_NESTED_VIOLATION);
     s->config.chooser = &stale;
-    *slot(0) = make(FRAME, RIGHT_R);
-    assert_int_equal(go(RIGHT_R), SIM_NESTED_OK);
-    assert_int_equal(go(RIGHT_W), SIM_NESTED_VIOLATION);
-    *slot(0) = 0;
     assert_int_equal(go(RIGHT_R), SIM_NESTED_VIOLATION);
 }
 
@@ -251,10 +257,21 @@ static void translate_it(void *arg)
     (void)go(RIGHT_R);
 }
 
+static void free_it(void *arg)
+{
+    mach_mem_state(mach_phys_to_virt(FRAME), PAGE_SIZE, MEM_FREE);
+}
+
 static void a_freed_frame_is_not_reached(void **state)
 {
     fill_then_unmap(*state);
-    mach_mem_state(mach_phys_to_virt(FRAME), PAGE_SIZE, MEM_FREE);
+    assert_non_null(strstr(sim_unit_expect_panic(*state, free_it, NULL), "[TLB-FREED]"));
+    if (n.format == SIM_EPT)
+        sim_tlb_flush_ept(sim_this(), false, n.root);
+    else
+        sim_tlb_flush_npt(sim_this(), false, n.tag);
+    assert_null(sim_unit_expect_panic(*state, free_it, NULL));
+    poke(0, make(FRAME, RIGHT_MEMORY));
     assert_non_null(strstr(sim_unit_expect_panic(*state, translate_it, NULL), "freed kernel memory"));
 }
 

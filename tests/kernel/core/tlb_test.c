@@ -2,9 +2,8 @@
 /* Can a CPU acknowledge a shootdown that it has not done, or an acknowledgement pass a waiter by? */
 #include "tlb.h"
 #include "ec.h"
-#include "kernel/core_fixture.h"
-
-#define CR3_PAGE 0x123ul
+#include "core_fixture.h"
+#include "tlb_cached.h"
 
 struct fixture {
     struct core *w;
@@ -51,19 +50,14 @@ static int teardown(void **state)
     return core_teardown((void **)&w);
 }
 
-/* Give CPU n a cached translation; later: is it still there? */
 static void cache(struct fixture *f, u32 n)
 {
-    translations_add(&f->w->sim->cpu[n], &(struct tlb_entry){ .kind = TLB_HOST, .root = f->w->sim->cpu[n].cr3 & ~PAGE_MASK, .page = CR3_PAGE, .frame = 5 });
+    tlb_cache(f->w->sim, n);
 }
 
 static bool cached(struct fixture *f, u32 n)
 {
-    for (u32 set = 0; set < TLB_SETS; set++)
-        for (u32 way = 0; way < TLB_WAYS; way++)
-            if (f->w->sim->cpu[n].tlb.way[set][way].kind == TLB_HOST && f->w->sim->cpu[n].tlb.way[set][way].page == CR3_PAGE)
-                return true;
-    return false;
+    return tlb_cached(f->w->sim, n);
 }
 
 static void handle(struct fixture *f, u32 n)

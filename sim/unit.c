@@ -39,13 +39,14 @@ void sim_unit_hook(struct sim *s, void (*hook)(void *arg), void *arg)
 const char *sim_unit_expect_panic(struct sim *s, void (*f)(void *arg), void *arg)
 {
     jmp_buf here;
+    jmp_buf *const outer = s->expected;   /* f may expect one of its own */
     s->expected = &here;
     if (setjmp(here) == 0) {
         f(arg);
-        s->expected = NULL;
+        s->expected = outer;
         return NULL;
     }
-    s->expected = NULL;
+    s->expected = outer;
     s->in_hook = false;
     return s->message;
 }

@@ -109,8 +109,15 @@ static void returns(void *arg)
 {
 }
 
+static void panics_twice(void *arg)
+{
+    assert_string_equal(sim_unit_expect_panic(arg, panics, "inside"), "inside");
+    mach_panic("outside");
+}
+
 static void expected_panic_is_caught(void **state)
 {
+    assert_string_equal(sim_unit_expect_panic(*state, panics_twice, *state), "outside");
     assert_string_equal(sim_unit_expect_panic(*state, panics, "no such luck"), "no such luck");
     assert_non_null(strstr(sim_unit_expect_panic(*state, spins, NULL), "spins for ever"));
     assert_null(sim_unit_expect_panic(*state, returns, NULL));

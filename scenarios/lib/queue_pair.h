@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Submissions from a client to a server, completions back, between PDs that do not trust each other.
  *
- *     client's area: [tail head asleep | submissions ...]  ---read--->  server
- *     client         <---read---  [tail head asleep | completions ...] :server's area
+ *                  client                                      server
+ *     its area:    tail, head, asleep, submissions ----------> reads
+ *                  reads <---------- completions, asleep, head, tail   :its area
  *
  * Each side writes its own area only; the other may have it read-only. Of the peer's area each word is read once per operation, into a
  * register, and judged there. What a peer may not do: move an index back, or beyond what the ring holds; complete what is not outstanding; submit

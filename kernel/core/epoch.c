@@ -105,7 +105,7 @@ static void ask_laggards(struct cpu *cpu)
     struct epoch_cpu *e = &cpu->epoch;
     if (e->asked >= e->first->epoch)
         return;
-    e->asked = atomic_load(&kern()->epoch);
+    e->asked = e->first->epoch;
     /* This CPU too: what was deferred by a release is of an epoch after the one it has just seen, and it may be about to idle. */
     for (u32 i = 0; i < kern()->cpu_count; i++)
         if (is_online(i) && atomic_load(&kern()->cpu[i]->epoch.seen) < e->first->epoch)

@@ -93,8 +93,11 @@ struct ec *kernel_world_ec(u32 cpu, u64 selector, void (*run)(void *), void *arg
 struct pd *kernel_world_pd(u64 selector)
 {
     struct pd *const pd = fixture_pd(world_fixture, CHILD_QUOTA, selector);
+    struct space_obj *const from = &world_fixture->pd->objects;
     u64 done;
-    world_assert(space_obj_delegate(&world_fixture->pd->objects, selector, &pd->objects, FIXTURE_SEL_PD, 1, PERM_ALL, &done) == OK, "no capability");
+    world_assert(space_obj_delegate(from, selector, &pd->objects, FIXTURE_SEL_PD, 1, PERM_ALL, &done) == OK &&
+                 space_obj_delegate(from, SEL_PARK(0), &pd->objects, SEL_PARK(0), world_fixture->k->cpu_count, PERM_ALL, &done) == OK,
+                 "no capabilities for a child");
     return pd;
 }
 

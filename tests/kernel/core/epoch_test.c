@@ -79,6 +79,27 @@ static void laggards_are_asked_once(void **state)
         assert_false(core_ipi(w, i));
 }
 
+static void a_cpu_that_lags_behind_a_later_item_only_is_asked_too(void **state)
+{
+    struct core *w = *state;
+    epoch_defer(w->cpu, &things[0].item, 0);
+    quiesce(w, 2);
+    epoch_defer(w->cpu, &things[1].item, 0);
+    quiesce(w, 0);
+    for (u32 i = 1; i < CORE_CPUS; i += 2) {
+        assert_true(core_ipi(w, i));
+        quiesce(w, i);
+    }
+    assert_true(core_ipi(w, 0));
+    quiesce(w, 0);
+    assert_int_equal(released, 1);
+    assert_true(core_ipi(w, 2));
+    quiesce(w, 2);
+    assert_true(core_ipi(w, 0));
+    quiesce(w, 0);
+    assert_int_equal(released, 2);
+}
+
 static void the_last_one_tells_the_cpu_that_waits(void **state)
 {
     struct core *w = *state;
@@ -202,5 +223,5 @@ static void no_notice_is_lost_at_any_moment(void **state)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, core_teardown)
 
 TEST_GROUP(epoch, T(released_when_every_cpu_has_left_its_trap), T(a_trap_that_ended_before_does_not_count), T(laggards_are_asked_once),
-           T(the_last_one_tells_the_cpu_that_waits), T(batches_are_bounded_and_in_order), T(an_open_tlb_generation_holds_back),
+           T(a_cpu_that_lags_behind_a_later_item_only_is_asked_too), T(the_last_one_tells_the_cpu_that_waits), T(batches_are_bounded_and_in_order), T(an_open_tlb_generation_holds_back),
            T(a_release_may_defer_more), T(cpus_that_are_not_online_do_not_count), T(no_notice_is_lost_at_any_moment));

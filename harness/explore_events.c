@@ -10,7 +10,7 @@ bool (*events_stack)(const struct explore *x, u32 index, char *room, u32 bytes);
 
 static const char *const effect_name[] = { [EFFECT_NONE] = "none", [EFFECT_READ] = "read", [EFFECT_ADD] = "add", [EFFECT_WRITE] = "write" };
 
-/* getopt has put the arguments in another order: that of a run with a test first is kept. */
+/* The line that makes this run again. getopt has put the test last, which means the same. */
 static void command_text(const struct command *c, char *room, u32 bytes)
 {
     u32 at = 0;

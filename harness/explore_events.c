@@ -122,7 +122,10 @@ static void head_put(struct json *j, const struct command *c, const struct explo
     const ssize_t length = readlink("/proc/self/exe", text, sizeof(text) - 1);
     text[length > 0 ? length : 0] = 0;
     json_text(j, "binary", text);
-    json_bound(j, "bound", x->options.bound);
+    if (c->strategy->searches)
+        json_bound(j, "bound", x->options.bound);
+    else
+        json_text(j, "bound", NULL);
     json_open(j, "stats", '{');
     json_text(j, "strategy", x->options.strategy);
     json_text(j, "model", model_name(x->options.sc));

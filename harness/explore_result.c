@@ -50,6 +50,18 @@ static char *schedule_text(const struct schedule *s)
     return text;
 }
 
+/* Null where the strategy keeps to none. */
+static void bounds_json(struct json *j, const struct command *c, const struct explore *x)
+{
+    if (c->strategy->searches) {
+        json_bound(j, "bound", x->options.bound);
+        json_bound(j, "reached", x->reached);
+    } else {
+        json_text(j, "bound", NULL);
+        json_text(j, "reached", NULL);
+    }
+}
+
 static void result_json(const struct command *c, const struct explore *x, enum explore_status status, const struct schedule *s)
 {
     struct json j = { .file = stdout };
@@ -63,11 +75,7 @@ static void result_json(const struct command *c, const struct explore *x, enum e
     json_text(&j, "model", model_name(x->options.sc));
     json_number(&j, "seed", x->options.seed);
     json_number(&j, "first", x->options.first);
-    json_bound(&j, "bound", x->options.bound);
-    if (c->strategy->searches)
-        json_bound(&j, "reached", x->reached);
-    else
-        json_text(&j, "reached", NULL);
+    bounds_json(&j, c, x);
     json_stats(&j, &x->stats);
     json_number(&j, "store_buffer", x->options.sc ? 0 : STORE_BUFFER_MAX);
     char *text = schedule_text(s);

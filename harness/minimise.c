@@ -43,8 +43,9 @@ static bool message_same(const char *a, const char *b)
 bool failure_same(const struct explore *x, const struct schedule *s)
 {
     const struct explore_outcome *o = &x->outcome;
-    const u64 rule = o->rule ? strlen(o->rule) : 0;
-    return o->end == s->end && ((rule && strncmp(o->rule, s->message, rule) == 0 && s->message[rule] == ':') || message_same(o->message, s->message));
+    const u64 rule = o->rule ? strlen(o->rule) : 0;   /* its name begins the message: "[NAME] ..." */
+    const bool same_rule = rule && s->message[0] == '[' && strncmp(o->rule, s->message + 1, rule) == 0 && s->message[1 + rule] == ']';
+    return o->end == s->end && (same_rule || message_same(o->message, s->message));
 }
 
 static bool decisions_set(struct schedule *s, const struct decision *d, u32 count)
@@ -193,6 +194,40 @@ bool minimise(struct replay *r, struct schedule *s)
     return good && schedule_seal(r, s);
 }
 
+/* Who made each step of the last run: an event's step counts from 1. */
+static u8 *steppers(const struct explore *x)
+{
+    u32 count;
+    const struct sim_event *e = sim_events(world_machine(x->world), &count);
+    const struct explore_outcome *o = &x->outcome;
+    u8 *who = malloc(o->steps + 1ul);
+    if (!who)
+        return NULL;
+    memset(who, NOBODY, o->steps + 1ul);
+    for (u32 i = 0; i < o->answers; i++)
+        if (o->answer[i].kind == CHOICE_STEP && o->answer[i].step <= o->steps)
+            who[o->answer[i].step] = o->answer[i].agent;
+    for (u32 i = 0; i < count; i++)
+        if (e[i].step && e[i].step <= o->steps)
+            who[e[i].step - 1] = e[i].agent;
+    return who;
+}
+
+/* A run of another rule for who wakes when is made again under the usual one: a schedule file knows no other. */
+static bool remake(struct replay *r, const struct explore_answer *answer, u32 count, bool await_last)
+{
+    struct explore *x = r->x;
+    const u64 hash = x->outcome.hash;
+    if (!replay_answers(r, answer, count, await_last) || r->astray || x->outcome.hash != hash)
+        return false;
+    if (!await_last)
+        return true;
+    u8 *who = steppers(x);
+    const bool failed = who && replay_steps(r, who, x->outcome.steps, answer, count) && !r->astray;
+    free(who);
+    return failed;
+}
+
 bool schedule_of(struct replay *r, struct schedule *s)
 {
     struct explore *x = r->x;
@@ -204,9 +239,9 @@ bool schedule_of(struct replay *r, struct schedule *s)
     if (!answer)
         return false;
     memcpy(answer, was.answer, was.answers * sizeof(*answer));
-    const bool failed = replay_answers(r, answer, was.answers);
+    const bool same = remake(r, answer, was.answers, was.await_last);
     free(answer);
-    if (!failed || r->astray || x->outcome.hash != was.hash) {
+    if (!same) {
         x->trouble = "nondeterministic: the same answers make another run: something of the test is not put back between runs";
         return false;
     }

@@ -79,15 +79,33 @@ static u32 answer_wanted(struct replay *r, const struct anchor_key *key, u32 bou
     return w->met ? answer : 0;
 }
 
+static u32 gone_astray(struct replay *r)
+{
+    r->astray = true;
+    r->astray_step = world_steps(r->x->world);
+    return CHOICE_CUT;
+}
+
 static u32 answer_listed(struct replay *r, u32 bound, enum choice_kind kind)
 {
     const struct explore_answer *a = &r->list[r->list_at];
     if (r->list_at++ < r->list_count && a->bound == bound && a->kind == kind && a->step == world_steps(r->x->world))
         return a->answer;
-    if (!r->astray)
-        r->astray_step = world_steps(r->x->world);
-    r->astray = true;
-    return CHOICE_CUT;
+    return gone_astray(r);
+}
+
+/* The same agents step, but more or fewer of them come into question: answers to STEP have other numbers. */
+static u32 answer_followed(struct replay *r, u32 bound, enum choice_kind kind)
+{
+    const u32 step = world_steps(r->x->world);
+    while (r->list_at < r->list_count && r->list[r->list_at].kind == CHOICE_STEP)
+        r->list_at++;
+    if (kind != CHOICE_STEP)
+        return answer_listed(r, bound, kind);
+    if (step >= r->steps || r->who[step] == NOBODY)
+        return 0;
+    const u32 answer = answer_of(sim_agents(r->anchors.sim), r->who[step]);
+    return answer < bound ? answer : gone_astray(r);
 }
 
 static void note_question(struct replay *r, const struct replay_question *q)
@@ -119,13 +137,15 @@ static u32 replay_answer(struct chooser *self, u32 bound, enum choice_kind kind)
         r->stop_at = ~0u;
         world_stop_here();
     }
-    const u32 answer = r->list ? answer_listed(r, bound, kind) : answer_wanted(r, &q.key, bound, kind);
+    const u32 answer = r->who    ? answer_followed(r, bound, kind)
+                       : r->list ? answer_listed(r, bound, kind)
+                                 : answer_wanted(r, &q.key, bound, kind);
     note_question(r, &q);
     note_made(r, &q, answer);
     return answer;
 }
 
-static bool replay_run(struct replay *r)
+static bool replay_run(struct replay *r, bool await_last)
 {
     anchors_clear(&r->anchors);
     hashes_clear(r->index);
@@ -138,28 +158,40 @@ static bool replay_run(struct replay *r)
             *place = i + 1;
     }
     r->chooser.choose = replay_answer;
-    return !explore_run(r->x, &r->chooser);
+    return !(await_last ? explore_run_await_last : explore_run)(r->x, &r->chooser);
 }
 
-bool replay_answers(struct replay *r, const struct explore_answer *answer, u32 count)
+bool replay_answers(struct replay *r, const struct explore_answer *answer, u32 count, bool await_last)
 {
     r->list = answer;
     r->list_count = count;
-    const bool failed = replay_run(r);
+    const bool failed = replay_run(r, await_last);
     r->list = NULL;
     r->astray |= r->list_at != count;
     return failed;
 }
 
+bool replay_steps(struct replay *r, const u8 *who, u32 steps, const struct explore_answer *answer, u32 count)
+{
+    r->who = who;
+    r->steps = steps;
+    r->list = answer;
+    r->list_count = count;
+    const bool failed = replay_run(r, false);
+    r->who = NULL;
+    r->list = NULL;
+    return failed;
+}
+
 bool replay_exact(struct replay *r)
 {
-    return replay_run(r);
+    return replay_run(r, false);
 }
 
 bool replay_strict(struct replay *r)
 {
     r->strict = true;
-    const bool failed = replay_run(r);
+    const bool failed = replay_run(r, false);
     r->strict = false;
     for (u32 i = 0; i < r->wants && !r->astray; i++) {
         if (r->want[i].met)
@@ -211,12 +243,12 @@ static void want_move(struct replay *r, struct replay_want *w)
 
 bool replay_tolerant(struct replay *r)
 {
-    bool failed = replay_run(r);
+    bool failed = replay_run(r, false);
     for (u32 i = 0; i < r->wants && !failed; i++) {   /* each is moved once: later ones depend on earlier ones */
         if (r->want[i].met || r->want[i].dropped)
             continue;
         want_move(r, &r->want[i]);
-        failed = replay_run(r);
+        failed = replay_run(r, false);
     }
     return failed;
 }

@@ -12,6 +12,8 @@ struct replay_question {
     struct anchor at;
 };
 
+#define NOBODY 255u
+
 struct replay {
     struct chooser chooser;
     struct explore *x;
@@ -27,6 +29,8 @@ struct replay {
     u32 wants;
     const struct explore_answer *list;   /* given instead of wants: the answers themselves */
     u32 list_count, list_at;
+    const u8 *who;                       /* with a list: who makes each step, in place of its STEP answers; NOBODY: unknown */
+    u32 steps;
     bool strict;                         /* cut at the first decision that is not as written */
     u32 stop_at;
     struct replay_question *seen;        /* questions of the last run, each once */
@@ -42,8 +46,9 @@ must_check bool replay_open(struct replay *r, struct explore *x);   /* close in 
 void replay_close(struct replay *r);
 /* What is asked for from now on. */
 must_check bool replay_want(struct replay *r, const struct decision *d, u32 count);
-/* One run. True: it failed (x->outcome; r->made holds its decisions). */
-bool replay_answers(struct replay *r, const struct explore_answer *answer, u32 count);   /* r->astray: it went otherwise */
+/* One run. True: it failed (x->outcome; r->made holds its decisions). r->astray: it went otherwise. */
+bool replay_answers(struct replay *r, const struct explore_answer *answer, u32 count, bool await_last);
+bool replay_steps(struct replay *r, const u8 *who, u32 steps, const struct explore_answer *answer, u32 count);   /* without await_last */
 bool replay_strict(struct replay *r);
 bool replay_exact(struct replay *r);       /* decisions that do not come up are left out */
 bool replay_tolerant(struct replay *r);    /* more runs: they are moved to the nearest place that does come up */

@@ -89,6 +89,8 @@ static bool run(struct explore *x, struct chooser *c, bool await_last)
     const struct sim *s = world_machine(x->world);
     x->strategist = c;
     o->answers = 0;
+    o->await_last = await_last;
+    o->rule = NULL;
     o->end = world_run_once(x->world, &x->recorder, await_last);
     o->steps = world_steps(x->world);
     o->awaits = world_awaits(x->world);
@@ -96,6 +98,7 @@ static bool run(struct explore *x, struct chooser *c, bool await_last)
     o->message[0] = 0;
     if (o->end != SIM_SHUTDOWN && o->end != SIM_STOPPED) {
         snprintf(o->message, sizeof(o->message), "%s", sim_result(s)->message);
+        o->rule = sim_result(s)->rule;
         o->hash = events_hash(s);
     }
     count_run(x);

@@ -47,6 +47,7 @@ struct explore_outcome {
     u64 hash;                   /* of a failed run's events, in order */
     u32 steps;
     u32 awaits;                 /* turns of waiting loops that failed: 0 in a complete execution */
+    bool await_last;            /* made by explore_run_await_last */
     const struct explore_answer *answer;   /* valid until the next run */
     u32 answers;
 };

@@ -3,11 +3,21 @@
 #pragma once
 #include "explore_json.h"
 #include "explore_options.h"
+#include "schedule.h"
+#include "symbols.h"
 
 must_check int command_run(struct command *c);
-must_check int command_split(struct command *c);   /* one line of JSON per prefix */
+must_check int command_split(struct command *c);      /* one line of JSON per prefix */
+must_check int command_replay(struct command *c);
+must_check int command_minimise(struct command *c);
 
-/* What was explored, to stdout. schedule: text of the schedule file, or NULL. */
-void result_print(const struct command *c, const struct explore *x, enum explore_status status, const char *schedule);
+/* What was explored, to stdout. s: the finding's schedule, or NULL. */
+void result_print(const struct command *c, const struct explore *x, enum explore_status status, const struct schedule *s);
 void json_bound(struct json *j, const char *key, struct explore_bound b);
-const char *end_name(enum sim_end end);   /* as in schedule files: finding, panic, deadlock, livelock, shutdown */
+void json_stats(struct json *j, const struct explore_stats *t);
+/* The events of the last run, which was the schedule's, for the report. False: a line on stderr. */
+must_check bool events_write(const struct command *c, const struct explore *x, const struct symbols *symbols, const struct schedule *s);
+/* Name of the kernel mutant this binary is of; "-": none. Weak: a binary with a changed kernel has its own. */
+extern const char world_mutant[];
+/* Texts that go with a finding, one by one: writes number `index` and returns true, or false after the last. NULL: there are none. */
+extern bool (*events_stack)(const struct explore *x, u32 index, char *room, u32 bytes);

@@ -5,11 +5,6 @@
 #include "explore_json.h"
 #include "selftest.h"
 
-static const char *vendor_name(enum sim_vendor v)
-{
-    return v == SIM_VMX ? "vmx" : v == SIM_SVM ? "svm" : "none";
-}
-
 static void list_json(const struct world_test *t, struct json *j)
 {
     json_open(j, NULL, '{');
@@ -48,12 +43,14 @@ static int command_do(struct command *c)
         return command_list(c->json);
     case VERB_RUN:
         return c->split ? command_split(c) : command_run(c);
+    case VERB_REPLAY:
+        return command_replay(c);
+    case VERB_MINIMISE:
+        return command_minimise(c);
     case VERB_SELFTEST:
         return selftest(c->json);
-    default:
-        fprintf(stderr, "orrery-explore: not yet\n");
-        return 2;
     }
+    return EXPLORE_STALE;
 }
 
 int world_main(int argc, char **argv)

@@ -222,7 +222,8 @@ static bool verb_find(struct command *c, const char *name)
 
 bool command_parse(struct command *c, int count, char **argument)
 {
-    *c = (struct command){ .strategy = &strategy_bounded, .stop_at = STOP_NEVER, .explore = { .bound = { ~0u, ~0u, ~0u }, .seed = 1 } };
+    *c = (struct command){ .strategy = &strategy_bounded, .stop_at = STOP_NEVER, .explore = { .bound = { ~0u, ~0u, ~0u }, .seed = 1 },
+                           .arguments = count, .argument = argument };
     for (int i = 1; i < count; i++) {
         if (strcmp(argument[i], "--help") == 0 || (i == 1 && strcmp(argument[i], "help") == 0)) {
             fputs(usage, stdout);

@@ -11,6 +11,8 @@ enum replay_mode { REPLAY_STRICT, REPLAY_TOLERANT, REPLAY_CONTINUE };
 
 struct command {
     enum explore_verb verb;
+    int arguments;                       /* as given, for the line that does it again */
+    char **argument;
     const struct world_test *test;       /* run */
     const struct strategy *strategy;     /* run */
     struct explore_options explore;      /* prefix: command_free */

@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What orrery-explore says about an exploration: one line of JSON, or a few lines of text. The same for the same runs: nothing here is of this
  * process or machine. */
+#define _GNU_SOURCE
 #include "explore_command.h"
+#include <stdlib.h>
 
 static const char *const status_name[] = {
     [EXPLORE_CLEAN] = "clean", [EXPLORE_BUG] = "bug", [EXPLORE_STALE] = "stale", [EXPLORE_BUDGET] = "budget",
 };
-
-const char *end_name(enum sim_end end)
-{
-    static const char *const name[] = {
-        [SIM_SHUTDOWN] = "shutdown", [SIM_PANIC] = "panic", [SIM_DEADLOCK] = "deadlock", [SIM_BUDGET] = "livelock",
-        [SIM_FINDING] = "finding", [SIM_ENGINE] = "engine", [SIM_STOPPED] = "cut",
-    };
-    return name[end];
-}
 
 void json_bound(struct json *j, const char *key, struct explore_bound b)
 {
@@ -30,7 +23,7 @@ static const char *message(const struct explore *x, enum explore_status status)
     return status == EXPLORE_BUG ? x->outcome.message : x->trouble;
 }
 
-static void stats_json(struct json *j, const struct explore_stats *t)
+void json_stats(struct json *j, const struct explore_stats *t)
 {
     json_number(j, "runs", t->runs);
     json_number(j, "complete", t->complete);
@@ -44,7 +37,32 @@ static void stats_json(struct json *j, const struct explore_stats *t)
     json_share(j, "coverage", t->coverage);
 }
 
-static void result_json(const struct command *c, const struct explore *x, enum explore_status status, const char *schedule)
+/* NULL: no schedule, or no memory. */
+static char *schedule_text(const struct schedule *s)
+{
+    char *text = NULL;
+    size_t bytes;
+    FILE *f = s ? open_memstream(&text, &bytes) : NULL;
+    if (!f)
+        return NULL;
+    schedule_write(s, f);
+    fclose(f);
+    return text;
+}
+
+/* Null where the strategy keeps to none. */
+static void bounds_json(struct json *j, const struct command *c, const struct explore *x)
+{
+    if (c->strategy->searches) {
+        json_bound(j, "bound", x->options.bound);
+        json_bound(j, "reached", x->reached);
+    } else {
+        json_text(j, "bound", NULL);
+        json_text(j, "reached", NULL);
+    }
+}
+
+static void result_json(const struct command *c, const struct explore *x, enum explore_status status, const struct schedule *s)
 {
     struct json j = { .file = stdout };
     json_open(&j, NULL, '{');
@@ -57,14 +75,12 @@ static void result_json(const struct command *c, const struct explore *x, enum e
     json_text(&j, "model", model_name(x->options.sc));
     json_number(&j, "seed", x->options.seed);
     json_number(&j, "first", x->options.first);
-    json_bound(&j, "bound", x->options.bound);
-    if (c->strategy->searches)
-        json_bound(&j, "reached", x->reached);
-    else
-        json_text(&j, "reached", NULL);
-    stats_json(&j, &x->stats);
+    bounds_json(&j, c, x);
+    json_stats(&j, &x->stats);
     json_number(&j, "store_buffer", x->options.sc ? 0 : STORE_BUFFER_MAX);
-    json_text(&j, "schedule", schedule);
+    char *text = schedule_text(s);
+    json_text(&j, "schedule", text);
+    free(text);
     char hash[17];
     snprintf(hash, sizeof(hash), "%016lx", x->outcome.hash);
     json_text(&j, "hash", status == EXPLORE_BUG ? hash : NULL);
@@ -72,12 +88,12 @@ static void result_json(const struct command *c, const struct explore *x, enum e
     putchar('\n');
 }
 
-void result_print(const struct command *c, const struct explore *x, enum explore_status status, const char *schedule)
+void result_print(const struct command *c, const struct explore *x, enum explore_status status, const struct schedule *s)
 {
     const struct explore_stats *t = &x->stats;
     const struct explore_bound b = x->options.bound;
     if (c->json) {
-        result_json(c, x, status, schedule);
+        result_json(c, x, status, s);
         return;
     }
     printf("%s: %s", x->test->name, status_name[status]);
@@ -95,6 +111,8 @@ void result_print(const struct command *c, const struct explore *x, enum explore
     if (t->coverage >= 0)
         printf(", about %.1f %% covered", 100 * t->coverage);
     printf("\n");
-    if (schedule)
-        printf("\n%s", schedule);
+    if (s && !c->output) {
+        putchar('\n');
+        schedule_write(s, stdout);
+    }
 }

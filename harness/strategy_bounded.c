@@ -208,11 +208,10 @@ static bool search_level(struct search *q)
         order_follow(&q->order, q->sim);
         if (x->outcome.end == SIM_SHUTDOWN)
             hashes_find(x->seen, q->order.sum, true);
-        const bool spent = x->options.runs && x->stats.runs >= x->options.runs;
-        if (x->options.progress || spent)
-            x->stats.coverage = search_share(q);
-        if (spent)
+        if (x->options.runs && x->stats.runs >= x->options.runs)
             return false;
+        if (x->options.progress)
+            x->stats.coverage = search_share(q);
     } while (search_next(q, x->options.prefix_count));
     return true;
 }
@@ -257,6 +256,7 @@ static enum explore_status explore_bounded(struct explore *x)
     if (search_open(&q, x)) {
         const bool all = search_levels(&q);
         status = x->trouble ? EXPLORE_STALE : explore_verdict(x, all);
+        x->stats.coverage = all ? -1 : search_share(&q);   /* of the level it ended in; all is said by the status */
         x->reached = q.bound;
     }
     search_close(&q);

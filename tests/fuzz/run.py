@@ -69,6 +69,10 @@ def seeds(target: str, folder: Path) -> None:
         good = {"root": bundle()}
     elif target == "recording_fuzz":
         good = {"empty": struct.pack("<8sIIIIQ", b"ORRERYT1", 1, 1, 1, 0x7FFF, 1000000) + struct.pack("<HHHHQQ", 4, 24, 0, 0, 0, 0)}
+    elif target == "schedule_fuzz":
+        head = b"orrery-schedule 1\ntest message\nmodel tso\nvendor none\nmutant -\nseed 0\nverdict finding: data before flag\nhash 8f0c\n\n"
+        good = {"steps": head + b"step 12: cpu 0 at writer store flag #1 -> cpu 1\n# why\nstep 19: critical: cpu 1 at reader load data+8 #2.3 -> flush 0\n",
+                "answers": head + b"step 14: cpu 0 at writer store data #1 -> DRAIN 1\nstep 15: flush 0 at - flush - #1 -> TRANSLATION 2\n"}
     for name, data in good.items():
         (folder / name).write_bytes(data)
 

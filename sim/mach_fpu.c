@@ -44,6 +44,7 @@ void mach_fpu_save(void *image, u64 mask)
     struct sim_cpu *cpu = mach_point();
     fpu_check(cpu, image);
     memory_stored(cpu->sim, image, fpu_xsave(cpu) ? XS_BYTES : FX_BYTES);
+    undo_write(cpu->sim, image, fpu_xsave(cpu) ? XS_BYTES : FX_BYTES);
     u8 *to = image;
     const u64 components = fpu_xsave(cpu) ? mask & cpu->xcr0 : XCR0_X87 | XCR0_SSE;
     fpu_move(to, cpu->fpu, components);

@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass
+from functools import cache
 from typing import Iterator
 
 from . import manifest
@@ -58,11 +59,17 @@ def targets() -> list[str]:
 
 # ---- The checks ----
 
+@cache
 def _world_names() -> list[str]:
-    if not (ROOT / EXPLORER).is_file():
+    if not explorer_exists():
         return []
-    rows = json.loads(subprocess.run([str(ROOT / EXPLORER), "list", "--json"], capture_output=True, text=True, check=True).stdout)
-    return [row["test"] if isinstance(row, dict) else row for row in rows]
+    if not (ROOT / EXPLORER).is_file():
+        raise BadInput(f"{EXPLORER} is not built")
+    done = subprocess.run([str(ROOT / EXPLORER), "list", "--json"], capture_output=True, text=True)
+    try:
+        return [row["test"] if isinstance(row, dict) else row for row in json.loads(done.stdout)]
+    except (ValueError, KeyError, TypeError):
+        raise BadInput(f"{EXPLORER} list --json: no list of tests: {_last(done.stdout + done.stderr)}") from None
 
 
 def _worlds(names: list[str], ways: tuple[list[str], ...], cpu_seconds: int) -> Iterator[Check]:

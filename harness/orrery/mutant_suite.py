@@ -25,11 +25,11 @@ EXPLORER = "build/explore/orrery-explore"
 UNIT = "build/plain/unit"
 MACHINE = "build/orrery-unicorn"
 SHORT = (["--strategy", "straight"], ["--strategy", "random", "--runs", "300"])
+OWN_RUNS, OTHER_RUNS = 20000, 2000   # of the worlds named in the patch, of the others: together about two minutes
+
+
 def _long(runs: int) -> tuple[list[str], ...]:
     return (["--strategy", "bounded", "--preemptions", "2", "--delays", "1", "--runs", str(2 * runs)], ["--strategy", "pct", "--depth", "3", "--runs", str(runs)])
-
-
-OWN_RUNS, OTHER_RUNS = 20000, 2000   # of the worlds named in the patch, of the others: together about two minutes
 
 
 @dataclass(frozen=True)

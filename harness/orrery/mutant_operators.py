@@ -237,9 +237,10 @@ def _bound(s: Source) -> Iterator[Edit]:
 
 
 OPERATORS: tuple[Callable[[Source], Iterator[Edit]], ...] = (
-    _drop("drop-fence", r"mach_fence|atomic_fence"), _flush, _plain, _split, _drop("drop-store", r"atomic_(?:store|store32|store_relaxed|xchg|or|and|add)"), _swap, _lock,
-    _drop("drop-reference", r"object_ref|object_unref|pd_hold|pd_drop"), _drop("drop-ipi", "apic_ipi"), _drop("drop-wake", r"ec_wake|sched_wake|sched_ready|sched_send|wake_\w+"),
-    _epoch, _look, _check, _bound)
+    _drop("drop-fence", r"mach_fence|atomic_fence"), _flush, _plain, _split,
+    _drop("drop-store", r"atomic_(?:store|store32|store_relaxed|xchg|or|and|add)"), _swap, _lock,
+    _drop("drop-reference", r"object_ref|object_unref|pd_hold|pd_drop"), _drop("drop-ipi", "apic_ipi"),
+    _drop("drop-wake", r"ec_wake|sched_wake|sched_ready|sched_send|wake_\w+"), _epoch, _look, _check, _bound)
 
 
 def edits(source: Source) -> list[Edit]:

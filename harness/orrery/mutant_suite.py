@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass
+from functools import cache
 from typing import Iterator
 
 from . import manifest
@@ -24,7 +25,11 @@ EXPLORER = "build/explore/orrery-explore"
 UNIT = "build/plain/unit"
 MACHINE = "build/orrery-unicorn"
 SHORT = (["--strategy", "straight"], ["--strategy", "random", "--runs", "300"])
-LONG = (["--strategy", "bounded", "--preemptions", "2", "--delays", "1", "--runs", "50000"], ["--strategy", "pct", "--depth", "3", "--runs", "20000"])
+OWN_RUNS, OTHER_RUNS = 20000, 2000   # of the worlds named in the patch, of the others: together about two minutes
+
+
+def _long(runs: int) -> tuple[list[str], ...]:
+    return (["--strategy", "bounded", "--preemptions", "2", "--delays", "1", "--runs", str(2 * runs)], ["--strategy", "pct", "--depth", "3", "--runs", str(runs)])
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,17 @@ def targets() -> list[str]:
 
 # ---- The checks ----
 
+@cache
 def _world_names() -> list[str]:
-    if not (ROOT / EXPLORER).is_file():
+    if not explorer_exists():
         return []
-    rows = json.loads(subprocess.run([str(ROOT / EXPLORER), "list", "--json"], capture_output=True, text=True, check=True).stdout)
-    return [row["test"] if isinstance(row, dict) else row for row in rows]
+    if not (ROOT / EXPLORER).is_file():
+        raise BadInput(f"{EXPLORER} is not built")
+    done = subprocess.run([str(ROOT / EXPLORER), "list", "--json"], capture_output=True, text=True)
+    try:
+        return [row["test"] if isinstance(row, dict) else row for row in json.loads(done.stdout)]
+    except (ValueError, KeyError, TypeError):
+        raise BadInput(f"{EXPLORER} list --json: no list of tests: {_last(done.stdout + done.stderr)}") from None
 
 
 def _worlds(names: list[str], ways: tuple[list[str], ...], cpu_seconds: int) -> Iterator[Check]:
@@ -110,8 +121,8 @@ def checks(mutant: Mutant) -> Iterator[Check]:
         yield from _worlds(names, SHORT, HANG_SECONDS)
     yield from _units(mutant)
     yield from _scenarios()
-    for names in (first, rest):
-        yield from _worlds(names, LONG, MUTANT_SECONDS)
+    for names, runs in ((first, OWN_RUNS), (rest, OTHER_RUNS)):
+        yield from _worlds(names, _long(runs), MUTANT_SECONDS)
 
 
 # ---- What a check says ----
@@ -143,7 +154,8 @@ def judge(check: Check, done: Done) -> str:
             return "" if done.status == 3 else f"crash: exit status {done.status}" if done.status > 3 else "not explored: exit status 2"
         try:
             said = json.loads(done.output.strip().splitlines()[-1])
-            return f"{said['rule']}: {said['message']}"
+            rule, message = said["rule"], str(said["message"])
+            return message if not rule or str(rule) in message else f"{rule}: {message}"
         except (ValueError, KeyError, IndexError, TypeError):
             return _last(done.output) or "a bug"
     if check.machine:

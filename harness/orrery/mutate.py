@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -145,15 +145,17 @@ def _try(m: Mutant, suite: Suite) -> Finding | None:
 def _run_all(chosen: list[Mutant], jobs: int, report: Report, as_json: bool) -> None:
     suite = Suite()
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [(m, pool.submit(_try, m, suite)) for m in chosen]
+        futures = {pool.submit(_try, m, suite): m for m in chosen}
         try:
-            for m, future in futures:
-                _progress(f"{len(report.found) + len(report.survivors)} of {len(chosen)} done")
+            for done, future in enumerate(as_completed(futures), 1):   # lines as they come, the report in order
+                m = futures[future]
                 try:
-                    found = future.result()
+                    _line(m, future.result(), as_json)
                 except Refused as error:
                     raise BadInput(f"{m.path or m.name}: {error}") from None
-                _line(m, found, as_json)
+                _progress(f"{done} of {len(chosen)} done")
+            for future, m in futures.items():
+                found = future.result()
                 if found:
                     report.found.append((m, found))
                 else:

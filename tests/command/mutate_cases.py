@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 from orrery import mutant_operators, mutants
+from orrery import mutant_suite as suite
+from orrery.mutant_tree import Done
 from tap import Tap
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,8 +44,9 @@ def state() -> str:
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
-def trees() -> list[str]:
-    return [p.name for p in (ROOT / "build/mutants").glob("*") if p.is_dir()]
+def trees() -> set[str]:
+    """Those of commands that run beside this test are none of its business."""
+    return {p.name for p in (ROOT / "build/mutants").glob("*") if p.is_dir()}
 
 
 def lists(tap: Tap) -> None:
@@ -86,18 +89,33 @@ def bad_patches(tap: Tap) -> None:
         tap.check(done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1 and word in done.stderr, f"mutate, {what}: one line, status 2", done.stderr)
 
 
+def findings(tap: Tap) -> None:
+    world = suite.Check("world w, straight", suite.EXPLORER, (), 1)
+    unit, scenario = suite.Check("unit u", suite.UNIT, (), 1), suite.Check("scenario s vmx", suite.MACHINE, (), 1, machine=True)
+    cmocka = "[ RUN      ] a\n[  ERROR   ] --- 1 != 2\n[   LINE   ] --- tests/x_test.c:7: error: Failure!\n[  FAILED  ] a\n[==========] 1 test(s) run.\n"
+    for what, check, done, wanted in (
+            ("a clean world", world, Done(0, '{"status": "clean"}'), ""), ("a world out of budget", world, Done(3, '{"status": "budget"}'), ""),
+            ("a bug in a world", world, Done(1, 'progress\n{"status": "bug", "rule": "r", "message": "m"}\n'), "r: m"),
+            ("a crash", unit, Done(-6, "one\nlast words\n\n"), "crash: signal 6: last words"), ("a hang", world, Done(-24, "", True), "hang: stopped at a limit of time or output"),
+            ("a unit test", unit, Done(1, cmocka), "a (tests/x_test.c:7)"), ("a good unit test", unit, Done(0, ""), ""),
+            ("a scenario", scenario, Done(1, "text\nhello: FAILED: not seen: x\nagain: y\n"), "not seen: x")):
+        said = suite.judge(check, done)
+        tap.check(said == wanted, f"mutate: what is found by {what}", f"{said!r}, not {wanted!r}")
+
+
 def verdicts(tap: Tap) -> None:
-    before = state()
+    before, others = state(), trees()
     done = with_patch(change("kernel/core/tlb.c", "atomic_and(&old->cpus", "atomic_or(&old->cpus"), "--json")
     killed = json.loads(done.stdout)["killed"] if done.returncode == 0 else []
     tap.check(len(killed) == 1 and killed[0]["by"].startswith(("unit tlb", "world ")) and killed[0]["finding"], "mutate --patch: a bug is found, the finding is named",
               done.stdout + done.stderr)
     done = with_patch(change("kernel/core/tlb.c", "/* Bound: the ECs that wait. */", "/* Bound: all ECs that wait.\n * Two lines of it. */"))
     tap.check(done.returncode == 1 and "SURVIVED" in done.stdout, "mutate --patch: another comment survives", f"{done.returncode} {done.stdout}{done.stderr}")
-    tap.check(state() == before and not trees(), "mutate leaves the checkout as it was, and no tree", " ".join(trees()))
+    tap.check(state() == before and not trees() - others, "mutate leaves the checkout as it was, and no tree", " ".join(trees() - others))
 
 
 def interrupted(tap: Tap) -> None:
+    others = trees()
     process = subprocess.Popen([str(ROOT / "orrery"), "mutate", "--generated", "9", "--jobs", "2"], env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                start_new_session=True)
     time.sleep(2.0)
@@ -105,7 +123,7 @@ def interrupted(tap: Tap) -> None:
     process.send_signal(signal.SIGTERM)
     status = process.wait(30)
     left = [pid for pid in children if Path(f"/proc/{pid}").exists()]
-    tap.check(status == 130 and not left and not trees(), "mutate, stopped: no process and no tree is left", f"status {status}, left {left} {trees()}")
+    tap.check(status == 130 and not left and not trees() - others, "mutate, stopped: no process and no tree is left", f"status {status}, left {left} {trees() - others}")
 
 
 def run(tap: Tap) -> None:
@@ -113,5 +131,6 @@ def run(tap: Tap) -> None:
     lists(tap)
     operators(tap)
     bad_patches(tap)
+    findings(tap)
     verdicts(tap)
     interrupted(tap)

@@ -192,6 +192,33 @@ static void a_vpid_belongs_to_one_guest(void **state)
     assert_string_equal(entering(ept(1), 0, GUEST2), "fine");
 }
 
+/* What stood in a table only while the tag was away was never read, whoever put it there. */
+static void what_others_did_while_the_tag_was_away(void **state)
+{
+    u64 *counter = mach_phys_to_virt(THIRD);
+    poke(entry(0, 0, VA), FRAME | PTE_P | PTE_U);
+    mach_cr3_write(TABLE(0, 3));
+    enter(ept(1), 5, GUEST);
+    sim_unit_cpu(*state, 1);
+    mach_cr3_write(TABLE(0, 3));
+    asker.answer = 0;
+    assert_true(read_as_user());                                     /* this walker sets A */
+    poke(entry(0, 0, VA), 0);
+    sim_unit_cpu(*state, 0);
+    leave(5);
+    assert_int_equal(stale_count(), 0);
+    /* Nor what stood there for longer than is remembered. */
+    poke(entry(0, 0, VA), FRAME | HOST);
+    mach_cr3_write(TABLE(0, 3));
+    enter(ept(1), 5, GUEST);
+    poke(entry(0, 0, VA), OTHER | HOST);
+    for (u64 i = 1; i <= 20000; i++)
+        poke(counter, i << 3);
+    poke(entry(0, 0, VA), THIRD | HOST);
+    leave(5);
+    assert_int_equal(stale_count(), 0);
+}
+
 /* ---- NPT ---- */
 
 static void only_a_flush_at_vmrun_or_a_fresh_asid_drops_nested_changes(void **state)
@@ -225,6 +252,23 @@ static void an_asid_belongs_to_one_guest(void **state)
     assert_non_null(strstr(entering(npt(0, 3), 0, GUEST), "[TLB-TAG]"));   /* or other tables */
     sim_tlb_flush_npt(sim_this(), true, 0);
     assert_string_equal(entering(npt(0, 3), 0, GUEST2), "fine");
+}
+
+/* Under one ASID: a table entry of the first root leads on, but its top-level words are not read under the second. */
+static void a_root_is_read_only_while_it_is_loaded(void **state)
+{
+    map_set(1, HOST, OTHER | HOST);
+    map_set(3, HOST, THIRD | HOST);
+    assert_int_equal(nested(npt(1, 3), VA), SIM_NESTED_OK);
+    assert_int_equal(nested(npt(2, 3), VA + bit(39)), SIM_NESTED_VIOLATION);
+    poke(entry(1, 3, VA), TABLE(3, 2) | HOST);
+    asker.answer = 1;
+    assert_int_equal(nested(npt(2, 3), VA), SIM_NESTED_OK);
+    assert_int_equal(out.phys, OTHER);
+    assert_int_equal(asker.bound, 2);
+    poke(entry(1, 0, VA), FRAME | HOST);
+    assert_int_equal(nested(npt(2, 3), VA), SIM_NESTED_OK);
+    assert_int_equal(asker.bound, 3);                 /* by the old way there */
 }
 
 /* TLB_CONTROL 1 is about all of the TLB: the host's global pages too. */
@@ -304,9 +348,24 @@ static void invept_and_invvpid(void **state)
     }
 }
 
+static void which_invvpid_frees_a_vpid(void **state)
+{
+    for (u64 type = INVVPID_ADDRESS; type <= INVVPID_ALL + 1; type++) {
+        struct world *w = world_create(SIM_VMX);
+        enter(ept(1), 5, GUEST);
+        leave(5);
+        assert_true(sim_vmx.invvpid(w->cpu, type, 5, VA));
+        const bool fine = !strcmp(entering(ept(1), 5, GUEST2), "fine");
+        assert_int_equal(fine, type == INVVPID_SINGLE || type == INVVPID_ALL);
+        world_destroy(w);
+    }
+}
+
 TEST_GROUP(sim_translation_tag, CASE(only_invept_drops_guest_physical_entries), CASE(a_missing_right_faults_once),
            CASE(a_lazy_flush_before_the_next_load_is_legal), CASE(a_table_that_went_while_the_tag_was_away), CASE(memory_that_was_allocated_again),
            CASE(host_entries_while_a_guest_runs), CASE(global_host_entries_go_with_vpid_0), CASE(a_vpid_belongs_to_one_guest),
            CASE_SVM(only_a_flush_at_vmrun_or_a_fresh_asid_drops_nested_changes), CASE_SVM(an_asid_belongs_to_one_guest),
            CASE_SVM(flush_all_is_for_the_host_too), CASE(frees_are_rolled_back),
-           cmocka_unit_test(tlb_control), cmocka_unit_test(invept_and_invvpid));
+           cmocka_unit_test(tlb_control), cmocka_unit_test(invept_and_invvpid),
+           CASE(what_others_did_while_the_tag_was_away), CASE_SVM(a_root_is_read_only_while_it_is_loaded),
+           cmocka_unit_test(which_invvpid_frees_a_vpid));

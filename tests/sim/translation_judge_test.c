@@ -98,6 +98,7 @@ static void a_right_that_was_taken(void **state)
     assert_true(translations_reach(s, FRAME, PAGE_SIZE, RIGHT_W, &cpu, &address));
     assert_int_equal(cpu, 0);
     assert_int_equal(address, VA);
+    assert_false(translations_reach(s, TABLE(0, 0), PAGE_SIZE, RIGHT_R, &cpu, &address));   /* a way, no translation */
     poke(leaf(), FRAME | (HOST & ~PTE_W));
     assert_true(translations_reach(s, FRAME, PAGE_SIZE, RIGHT_W, &cpu, &address));
     mach_invlpg(VA);

@@ -144,6 +144,8 @@ static void host_entries_while_a_guest_runs(void **state)
         enter(ept(1), vpid, GUEST);
         poke(entry(0, 0, VA), 0);
         assert_null(free_page(s, FRAME));
+        FINDS(s, TABLE(0, 3), "[TLB-ROOT]");          /* CR3 will be loaded again */
+        FINDS(s, TABLE(1, 3), "[TLB-ROOT]");
         const char *found = sim_unit_expect_panic(s, leave_it, &vpid);
         assert_true(vpid ? found && strstr(found, "[TLB-TAG] CPU 0 loads PCID 0x0") : !found);
     }
@@ -205,6 +207,9 @@ static void what_others_did_while_the_tag_was_away(void **state)
     assert_true(read_as_user());                                     /* this walker sets A */
     poke(entry(0, 0, VA), 0);
     sim_unit_cpu(*state, 0);
+    poke(entry(3, 0, VA), THIRD | HOST);
+    poke(entry(0, 1, VA), TABLE(3, 0) | HOST);
+    poke(entry(0, 1, VA), TABLE(0, 0) | HOST);
     leave(5);
     assert_int_equal(stale_count(), 0);
     /* Nor what stood there for longer than is remembered. */

@@ -318,7 +318,8 @@ static void again(struct world *w)
 
 static void tlb_control(void **state)
 {
-    static const struct { u32 control; bool covers; } row[] = { { SVM_TLB_KEEP, false }, { SVM_TLB_ASID_LOCAL, false }, { SVM_TLB_ASID, true }, { SVM_TLB_ALL, true } };
+    static const struct { u32 control; bool covers; } row[] = { { SVM_TLB_KEEP, false }, { SVM_TLB_ASID_LOCAL, false },
+                                                                { SVM_TLB_ASID, true }, { SVM_TLB_ALL, true } };
     for (u32 i = 0; i < array_size(row); i++) {
         struct world *w = world_create(SIM_SVM);
         again(w);

@@ -38,7 +38,7 @@ static struct history_word *word_of(const struct history *h, u64 slot)
 
 u32 history_newest(const struct history *h, u64 slot)
 {
-    return h->lines[slot / 512] >> slot / 64 % 8 & 1 ? word_of(h, slot)->newest : 0;
+    return history_touched(h, slot) ? word_of(h, slot)->newest : 0;
 }
 
 static void append(struct history *h, const struct version *v)

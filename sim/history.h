@@ -28,6 +28,11 @@ void history_add(struct history *h, u64 slot, u64 value, u64 until);
 u32 history_newest(const struct history *h, u64 slot);   /* 0: none */
 void history_mark(struct history *h);
 void history_rollback(struct history *h);
+/* Quick: false if the word, and those in its 64 bytes, were never written. */
+static inline bool history_touched(const struct history *h, u64 slot)
+{
+    return h->lines[slot / 512] >> slot / 64 % 8 & 1;
+}
 /* Since when the successor of version v, or with v = 0 the oldest value remembered, has stood. */
 static inline u64 history_since(const struct history *h, u32 v)
 {

@@ -25,10 +25,12 @@ void linked_destroy(struct linked *l)
 void linked_add(struct linked *l, u64 word)
 {
     const u64 frame = (word & PTE_PHYS_MASK) >> PAGE_BITS;
-    if (!(word & 7) || frame >= l->frames)
-        return;   /* absent in all formats */
+    if (!(word & 7) || !frame || frame >= l->frames)
+        return;   /* absent in all formats; or a small number: the first MiB is the machine's own and never mapped */
     l->globals = l->globals || (word & (PTE_P | PTE_G)) == (PTE_P | PTE_G);
-    for (u32 level = 0; level < (word & PTE_PS ? 3u : 1u); level++) {
+    for (u32 level = 0; level < 3; level++) {
+        if (level && (!(word & PTE_PS) || frame & ((1ul << 9 * level) - 2)))
+            continue;   /* no large page, or a reserved bit; the lowest one is PAT */
         const u64 i = index_of(l, frame, level);
         l->bits[i / 8] |= (u8)(1u << i % 8);
     }

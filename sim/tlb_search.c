@@ -70,17 +70,20 @@ static void enter(struct search *q, u32 level, u64 table, u64 lo, u64 hi)
     reading_begin(q, walk_slot(table, q->address, level), lo, hi);
 }
 
-/* The next word of the table in hand that holds or held something, when all addresses are searched. */
+/* The next word of the table in hand that holds or may have held something, when all addresses are searched. */
 static bool beside(struct search *q)
 {
-    const u32 level = q->level;
-    const u64 span = PAGE_SIZE << 9 * level, end = level == WALK_LEVELS - 1 && q->root.kind == WALK_HOST ? HOST_HALF : 512;
-    const struct reading *r = &q->reading[level];
-    while (q->everywhere && (q->address / span & 511) + 1 < end && q->steps++ < SEARCH_STEPS_MAX) {
-        q->address = (q->address & ~(span - 1)) + span;
-        reading_begin(q, r->slot + 8, r->lo, r->hi);
-        if (r->version || r->value & 7)
-            return true;
+    const u32 level = q->level, shift = PAGE_BITS + 9 * level;
+    const struct reading r = q->reading[level];
+    const u64 *word = sim_phys(q->s, r.slot, 8);
+    const u32 index = (u32)(q->address >> shift & 511), end = level == WALK_LEVELS - 1 && q->root.kind == WALK_HOST ? HOST_HALF : 512;
+    for (u32 n = 1; q->everywhere && word && index + n < end && q->steps < SEARCH_STEPS_MAX; n++, q->steps++) {
+        const u64 slot = r.slot + n * 8;
+        if (!(word_now(word + n) & 7) && !history_touched(q->h, slot))
+            continue;
+        q->address = ((q->address >> shift) + n) << shift;
+        reading_begin(q, slot, r.lo, r.hi);
+        return true;
     }
     return false;
 }

@@ -76,13 +76,13 @@ void translations_freed(struct sim *s, u64 phys, u64 bytes)
     struct translations *t = s->translations;
     struct reach r = { .phys = phys, .end = phys + bytes, .before = ~0ul, .rights = RIGHT_MEMORY, .tables = true };
     for (u32 i = 0; i < s->cpu_count; i++)
-        if (s->cpu[i].state != CPU_OFF && overlaps(&r, (t ? loaded(t, i)->root.root : s->cpu[i].cr3) & PTE_PHYS_MASK, PAGE_SIZE))
+        if (overlaps(&r, s->cpu[i].cr3 & PTE_PHYS_MASK, PAGE_SIZE) || (t && overlaps(&r, loaded(t, i)->root.root & PTE_PHYS_MASK, PAGE_SIZE)))
             sim_broken(RULE_TLB_ROOT, "freed 0x%lx: it is the top-level table that CPU %u has loaded", phys, i);
     if (!t || !linked_any(&t->linked, phys, r.end))
         return;
     for (u32 i = 0; i < s->cpu_count; i++) {
         const struct walk_root *root = &loaded(t, i)->root;
-        if (s->cpu[i].state == CPU_OFF || !reaches(&s->cpu[i], root, &r))
+        if (!reaches(&s->cpu[i], root, &r))
             continue;
         if (r.table)
             sim_broken(RULE_TLB_TABLE, "freed 0x%lx: CPU %u may still walk through this table for 0x%lx and set A and D there; %s is missing",
@@ -96,7 +96,7 @@ bool translations_reach(struct sim *s, u64 phys, u64 bytes, u32 rights, u32 *cpu
 {
     struct reach r = { .phys = phys, .end = phys + bytes, .before = ~0ul, .rights = rights };
     for (u32 i = 0; i < s->cpu_count; i++) {
-        if (s->cpu[i].state == CPU_OFF || !reaches(&s->cpu[i], &loaded(s->translations, i)->root, &r))
+        if (!reaches(&s->cpu[i], &loaded(s->translations, i)->root, &r))
             continue;
         *cpu = i;
         *address = r.address;

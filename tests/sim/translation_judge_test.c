@@ -47,7 +47,7 @@ static void a_part_of_a_large_page(void **state)
     mach_cr3_write(TABLE(0, 3));
     FINDS(s, 0x5ff000, "may still translate 0x123456600000");
     assert_null(free_page(s, 0x600000));
-    poke(entry(0, 2, VA), HOST | PTE_PS);   /* 1 GiB from 0 on */
+    poke(entry(0, 2, VA), 0x1000 | HOST | PTE_PS);   /* 1 GiB from 0 on, with PAT */
     mach_cr3_write(TABLE(0, 3));
     FINDS(s, 0x700000, "may still translate 0x123440000000");
 }
@@ -98,6 +98,7 @@ static void a_right_that_was_taken(void **state)
     assert_true(translations_reach(s, FRAME, PAGE_SIZE, RIGHT_W, &cpu, &address));
     assert_int_equal(cpu, 0);
     assert_int_equal(address, VA);
+    assert_false(translations_reach(s, TABLE(0, 0), PAGE_SIZE, RIGHT_R, &cpu, &address));   /* a way, no translation */
     poke(leaf(), FRAME | (HOST & ~PTE_W));
     assert_true(translations_reach(s, FRAME, PAGE_SIZE, RIGHT_W, &cpu, &address));
     mach_invlpg(VA);
@@ -156,10 +157,11 @@ static void forgetting_spares_what_is_marked(void **state)
     u64 *counter = mach_phys_to_virt(THIRD);
     poke(leaf(), OTHER | HOST);
     translations_mark(s);
-    for (u64 i = 1; i <= 100000; i++)
-        poke(counter, i << 3);
     for (u32 i = 0; i < 2000; i++)
         mach_invlpg(0);
+    assert_int_equal(stale_count(), 0);
+    for (u64 i = 1; i <= 100000; i++)
+        poke(counter, i << 3);
     *counter = 0;
     translations_rollback(s);
     assert_true(may_read(FRAME));

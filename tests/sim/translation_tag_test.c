@@ -144,6 +144,8 @@ static void host_entries_while_a_guest_runs(void **state)
         enter(ept(1), vpid, GUEST);
         poke(entry(0, 0, VA), 0);
         assert_null(free_page(s, FRAME));
+        FINDS(s, TABLE(0, 3), "[TLB-ROOT]");          /* CR3 will be loaded again */
+        FINDS(s, TABLE(1, 3), "[TLB-ROOT]");
         const char *found = sim_unit_expect_panic(s, leave_it, &vpid);
         assert_true(vpid ? found && strstr(found, "[TLB-TAG] CPU 0 loads PCID 0x0") : !found);
     }
@@ -192,6 +194,36 @@ static void a_vpid_belongs_to_one_guest(void **state)
     assert_string_equal(entering(ept(1), 0, GUEST2), "fine");
 }
 
+/* What stood in a table only while the tag was away was never read, whoever put it there. */
+static void what_others_did_while_the_tag_was_away(void **state)
+{
+    u64 *counter = mach_phys_to_virt(THIRD);
+    poke(entry(0, 0, VA), FRAME | PTE_P | PTE_U);
+    mach_cr3_write(TABLE(0, 3));
+    enter(ept(1), 5, GUEST);
+    sim_unit_cpu(*state, 1);
+    mach_cr3_write(TABLE(0, 3));
+    asker.answer = 0;
+    assert_true(read_as_user());                                     /* this walker sets A */
+    poke(entry(0, 0, VA), 0);
+    sim_unit_cpu(*state, 0);
+    poke(entry(3, 0, VA), THIRD | HOST);
+    poke(entry(0, 1, VA), TABLE(3, 0) | HOST);
+    poke(entry(0, 1, VA), TABLE(0, 0) | HOST);
+    leave(5);
+    assert_int_equal(stale_count(), 0);
+    /* Nor what stood there for longer than is remembered. */
+    poke(entry(0, 0, VA), FRAME | HOST);
+    mach_cr3_write(TABLE(0, 3));
+    enter(ept(1), 5, GUEST);
+    poke(entry(0, 0, VA), OTHER | HOST);
+    for (u64 i = 1; i <= 20000; i++)
+        poke(counter, i << 3);
+    poke(entry(0, 0, VA), THIRD | HOST);
+    leave(5);
+    assert_int_equal(stale_count(), 0);
+}
+
 /* ---- NPT ---- */
 
 static void only_a_flush_at_vmrun_or_a_fresh_asid_drops_nested_changes(void **state)
@@ -225,6 +257,23 @@ static void an_asid_belongs_to_one_guest(void **state)
     assert_non_null(strstr(entering(npt(0, 3), 0, GUEST), "[TLB-TAG]"));   /* or other tables */
     sim_tlb_flush_npt(sim_this(), true, 0);
     assert_string_equal(entering(npt(0, 3), 0, GUEST2), "fine");
+}
+
+/* Under one ASID: a table entry of the first root leads on, but its top-level words are not read under the second. */
+static void a_root_is_read_only_while_it_is_loaded(void **state)
+{
+    map_set(1, HOST, OTHER | HOST);
+    map_set(3, HOST, THIRD | HOST);
+    assert_int_equal(nested(npt(1, 3), VA), SIM_NESTED_OK);
+    assert_int_equal(nested(npt(2, 3), VA + bit(39)), SIM_NESTED_VIOLATION);
+    poke(entry(1, 3, VA), TABLE(3, 2) | HOST);
+    asker.answer = 1;
+    assert_int_equal(nested(npt(2, 3), VA), SIM_NESTED_OK);
+    assert_int_equal(out.phys, OTHER);
+    assert_int_equal(asker.bound, 2);
+    poke(entry(1, 0, VA), FRAME | HOST);
+    assert_int_equal(nested(npt(2, 3), VA), SIM_NESTED_OK);
+    assert_int_equal(asker.bound, 3);                 /* by the old way there */
 }
 
 /* TLB_CONTROL 1 is about all of the TLB: the host's global pages too. */
@@ -269,7 +318,8 @@ static void again(struct world *w)
 
 static void tlb_control(void **state)
 {
-    static const struct { u32 control; bool covers; } row[] = { { SVM_TLB_KEEP, false }, { SVM_TLB_ASID_LOCAL, false }, { SVM_TLB_ASID, true }, { SVM_TLB_ALL, true } };
+    static const struct { u32 control; bool covers; } row[] = { { SVM_TLB_KEEP, false }, { SVM_TLB_ASID_LOCAL, false },
+                                                                { SVM_TLB_ASID, true }, { SVM_TLB_ALL, true } };
     for (u32 i = 0; i < array_size(row); i++) {
         struct world *w = world_create(SIM_SVM);
         again(w);
@@ -304,9 +354,24 @@ static void invept_and_invvpid(void **state)
     }
 }
 
+static void which_invvpid_frees_a_vpid(void **state)
+{
+    for (u64 type = INVVPID_ADDRESS; type <= INVVPID_ALL + 1; type++) {
+        struct world *w = world_create(SIM_VMX);
+        enter(ept(1), 5, GUEST);
+        leave(5);
+        assert_true(sim_vmx.invvpid(w->cpu, type, 5, VA));
+        const bool fine = !strcmp(entering(ept(1), 5, GUEST2), "fine");
+        assert_int_equal(fine, type == INVVPID_SINGLE || type == INVVPID_ALL);
+        world_destroy(w);
+    }
+}
+
 TEST_GROUP(sim_translation_tag, CASE(only_invept_drops_guest_physical_entries), CASE(a_missing_right_faults_once),
            CASE(a_lazy_flush_before_the_next_load_is_legal), CASE(a_table_that_went_while_the_tag_was_away), CASE(memory_that_was_allocated_again),
            CASE(host_entries_while_a_guest_runs), CASE(global_host_entries_go_with_vpid_0), CASE(a_vpid_belongs_to_one_guest),
            CASE_SVM(only_a_flush_at_vmrun_or_a_fresh_asid_drops_nested_changes), CASE_SVM(an_asid_belongs_to_one_guest),
            CASE_SVM(flush_all_is_for_the_host_too), CASE(frees_are_rolled_back),
-           cmocka_unit_test(tlb_control), cmocka_unit_test(invept_and_invvpid));
+           cmocka_unit_test(tlb_control), cmocka_unit_test(invept_and_invvpid),
+           CASE(what_others_did_while_the_tag_was_away), CASE_SVM(a_root_is_read_only_while_it_is_loaded),
+           cmocka_unit_test(which_invvpid_frees_a_vpid));

@@ -78,6 +78,7 @@ struct fixture *kernel_world_open(u32 cpus)
 struct ec *kernel_world_thread(u32 cpu, struct pd *pd, u32 priority, u64 selector, void (*run)(void *), void *arg)
 {
     struct ec *const ec = fixture_thread(world_fixture, cpu, pd, priority, selector);
+    ec->wake_status = STATUS_BUSY;   /* as an earlier wake-up may have left it: seen, it is wrong */
     ec->resume.rip = entry_of(cpu, program_of_thread, run, arg);
     return ec;
 }

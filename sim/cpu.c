@@ -46,6 +46,10 @@ static void cpu_account(struct sim_cpu *cpu, bool able, const struct engine_even
     s->result.instructions += e->steps;
     cpu->turn += e->steps + 1;
     sim_time(cpu, e->steps);
+    if (e->kind == EVENT_WAIT && s->world) {   /* a loop there would be explored turn by turn */
+        irq_held(cpu) ? sim_yield(cpu) : sim_wait(cpu);
+        return;
+    }
     if (e->kind == EVENT_WAIT)
         sim_pass(cpu);
     if (e->kind == EVENT_SLICE || e->kind == EVENT_WAIT) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* mach_*: registers of the CPU. What would be #GP in the kernel is a finding, but for the _try forms. */
+#include "arch/apic.h"
 #include "arch/x86.h"
 #include "mach.h"
 #include "memory.h"
@@ -122,9 +123,11 @@ u64 mach_msr_read(u32 msr)
 }
 
 /* WRMSR serializes, but not to the x2APIC's registers and the TSC deadline (SDM 3A 10.12.3). */
-static struct sim_cpu *wrmsr_point(u32 msr)
+static struct sim_cpu *wrmsr_point(u32 msr, const void *site)
 {
-    struct sim_cpu *cpu = mach_point_outside();
+    struct sim_cpu *cpu = sim_this();
+    sim_point(cpu, msr == MSR_X2APIC(APIC_ICR) ? OP_IPI : OP_MACHINE, OBJECT_NONE, 0, site);   /* whose APIC: the value says, when it is sent */
+    cpu->turn_outside = true;
     if ((msr < 0x800 || msr > 0x8ff) && msr != MSR_TSC_DEADLINE)
         store_drain(cpu);
     return cpu;
@@ -132,7 +135,7 @@ static struct sim_cpu *wrmsr_point(u32 msr)
 
 void mach_msr_write(u32 msr, u64 value)
 {
-    if (!sim_msr_write(wrmsr_point(msr), msr, value))
+    if (!sim_msr_write(wrmsr_point(msr, __builtin_return_address(0)), msr, value))
         sim_broken(RULE_MSR_WRITE, "WRMSR 0x%x = 0x%lx: #GP", msr, value);
 }
 
@@ -143,7 +146,7 @@ bool mach_msr_read_try(u32 msr, u64 *value)
 
 bool mach_msr_write_try(u32 msr, u64 value)
 {
-    return sim_msr_write(wrmsr_point(msr), msr, value);
+    return sim_msr_write(wrmsr_point(msr, __builtin_return_address(0)), msr, value);
 }
 
 bool mach_xsetbv_try(u64 xcr0)

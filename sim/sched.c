@@ -233,7 +233,7 @@ void sim_drain(struct sim_cpu *cpu)
 
 void sim_wake(struct sim_cpu *cpu)
 {
-    if (cpu->state == CPU_OFF)
+    if (cpu->state == CPU_OFF || cpu->draining)   /* the last flush wakes that one, nothing else can */
         return;
     cpu->sim->steppable |= bit(cpu->id);
     cpu->sim->spinning &= ~bit(cpu->id);

@@ -135,7 +135,7 @@ static void run(struct sim_cpu *cpu)
             c->rip_back = 0;
         if (e.kind == EVENT_INTR_WINDOW && (!(g->rflags & RFLAGS_IF) || (g->interruptibility & ~VCPU_BLOCKED_NMI)))
             sim_broken(RULE_MACHINE_ENGINE, "the engine reports an open window at RIP %lx, but the guest is not interruptible", g->rip);
-        if (e.kind != EVENT_SLICE && e.kind != EVENT_INTR_WINDOW && svm_event_exits(cpu, &e))
+        if (e.kind != EVENT_SLICE && e.kind != EVENT_WAIT && e.kind != EVENT_INTR_WINDOW && svm_event_exits(cpu, &e))
             return;
     }
 }

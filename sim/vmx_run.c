@@ -69,7 +69,7 @@ void vmx_run(struct sim_cpu *cpu, struct vmcs *v, struct vmx_exit *x)
             c->software_length = 0;
         if (e.kind == EVENT_INTR_WINDOW && (!(g->rflags & RFLAGS_IF) || blocked(g, VMX_BLOCK_STI | VMX_BLOCK_MOV_SS)))
             sim_broken(RULE_MACHINE_ENGINE, "the engine reports an open window at RIP %lx, but the guest is not interruptible", g->rip);
-        if (e.kind == EVENT_SLICE || e.kind == EVENT_INTR_WINDOW)
+        if (e.kind == EVENT_SLICE || e.kind == EVENT_WAIT || e.kind == EVENT_INTR_WINDOW)
             continue;
         if (vmx_event_exits(cpu, v, &e, x))
             return;

@@ -82,9 +82,10 @@ void world_region(void *p, u64 bytes)
         world_fail("world_region: no memory");
 }
 
-void world_engine(struct engine *user)
+void world_engine(struct engine *user, struct engine *guest)
 {
     world_here->engine = world_here->sim->config.user = user;
+    world_here->sim->config.guest = guest;
 }
 
 void world_owe(u32 things)

@@ -13,7 +13,7 @@ enum engine_event_kind {
     EVENT_SYSCALL,       /* user: SYSCALL; RIP after it, RCX and R11 set */
     EVENT_EXCEPTION,     /* vector, error, address; RIP at the instruction (after it for traps). #DB of a guest: info is what DR6 gets, which is not
                             in DR6 yet, causes that DR6 shows as 0 as 1; insn_len > 0 is INT1 with RIP at it */
-    EVENT_WAIT,          /* user: this program yields (program fibers only) */
+    EVENT_WAIT,          /* nothing to do: others first; in worlds: until an interrupt */
     EVENT_END,           /* this engine has nothing more to run (recorded exits: trace finished) */
     /* Guest only; RIP at the instruction, nothing executed; insn_len if known. */
     EVENT_CPUID, EVENT_HLT, EVENT_IO, EVENT_RDMSR, EVENT_WRMSR, EVENT_HYPERCALL /* info: 0 VMCALL, 1 VMMCALL */, EVENT_RDTSC,

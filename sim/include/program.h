@@ -34,4 +34,4 @@ u64 user_load64(u64 address);
 void user_store64(u64 address, u64 value);
 void program_raise(u32 vector, u32 error);          /* an exception of this instruction; a handler that skips it adds 2 to RIP */
 void program_spend(u64 steps);                      /* as many instructions of computing */
-void program_wait(void);                            /* others first */
+void program_wait(void);                            /* others first; in worlds: until an interrupt */

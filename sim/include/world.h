@@ -56,7 +56,7 @@ void world_cpu(u32 cpu);                                 /* this CPU acts now */
 void world_label(const void *p, u64 bytes, const char *format, ...) __attribute__((format(printf, 3, 4)));   /* its name in reports and schedules */
 void world_region(void *p, u64 bytes);                   /* memory of the process to be put back before each run, where no sanitizer call watches it */
 struct sim *world_sim(void);
-void world_engine(struct engine *user);                  /* who runs user mode; the world's from now on */
+void world_engine(struct engine *user, struct engine *guest);   /* who runs user mode, the world's from now on; who runs guests or NULL */
 void world_owe(u32 things);                              /* so many are to be done in a run before it may end: see world_paid */
 
 /* ---- In programs ---- */

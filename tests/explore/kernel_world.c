@@ -14,6 +14,20 @@ static struct fixture_books books;
 static struct program_arg { void (*run)(void *); void *arg; u32 cpu; } program_arg[THREADS];
 static u32 programs;
 
+/* Guests do nothing until an interrupt comes. */
+static bool guest_waits(struct engine *e, struct sim_cpu *cpu, struct sim_guest *g, u64 steps, struct engine_event *out)
+{
+    g->event = 0;   /* delivered */
+    out->kind = EVENT_WAIT;
+    return true;
+}
+
+static void guest_flush(struct engine *e, struct sim_cpu *cpu)
+{
+}
+
+static struct engine guest = { .name = "waits", .guest = guest_waits, .flush = guest_flush };
+
 struct fixture *kernel_world(void)
 {
     return world_fixture;
@@ -49,10 +63,12 @@ struct fixture *kernel_world_open(u32 cpus)
     programs = 0;
     world_user = program_engine();
     world_assert(world_user, "no memory");
-    world_engine(world_user);
+    world_engine(world_user, &guest);
     void *const state = program_replay(world_user, &bytes);
     world_region(state, bytes);
     world_fixture = fixture_open_on(world_sim(), cpus);
+    struct space_mem *space;   /* a guest space stays until its PD goes */
+    world_assert(!world_fixture->k->virt || pd_guest(world_fixture->pd, &space) == OK, "no guest space");
     books = fixture_books(world_fixture);
     for (u32 i = 0; i < cpus; i++)
         kernel_world_sm(0, SEL_PARK(i));
@@ -62,6 +78,7 @@ struct fixture *kernel_world_open(u32 cpus)
 struct ec *kernel_world_thread(u32 cpu, struct pd *pd, u32 priority, u64 selector, void (*run)(void *), void *arg)
 {
     struct ec *const ec = fixture_thread(world_fixture, cpu, pd, priority, selector);
+    ec->wake_status = STATUS_BUSY;   /* as an earlier wake-up may have left it: seen, it is wrong */
     ec->resume.rip = entry_of(cpu, program_of_thread, run, arg);
     return ec;
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Small worlds whose numbers of executions are known from other explorers: does ours reach the same ones, no more and no fewer? */
+#include "arch/apic.h"
+#include "arch/x86.h"
 #include "world.h"
 
 /* ---- Message passing: data, then flag ---- */
@@ -137,3 +139,42 @@ MCS(2, mcs_program, mcs_program);
 MCS(3, mcs_program, mcs_program, mcs_program);
 MCS(4, mcs_program, mcs_program, mcs_program, mcs_program);
 MCS(5, mcs_program, mcs_program, mcs_program, mcs_program, mcs_program);
+/* ---- An interrupt while a locked operation waits for the store buffer ---- */
+
+static u64 drain_flag, drain_data;
+
+static void drain_setup(void)
+{
+    flag = world_alloc(8);
+    data = world_alloc(8);
+    for (u32 i = 0; i < 2; i++) {
+        world_cpu(i);
+        mach_msr_write(MSR_APIC_BASE, mach_msr_read(MSR_APIC_BASE) | APIC_BASE_ENABLE | APIC_BASE_X2APIC);
+        mach_msr_write(MSR_X2APIC(APIC_SVR), APIC_SVR_ENABLE | 0xff);
+    }
+}
+
+static void drain_writer(void)
+{
+    atomic_store(data, 1);
+    atomic_xchg(flag, 1);
+}
+
+static void drain_reader(void)
+{
+    mach_msr_write(MSR_X2APIC(APIC_ICR), APIC_ICR_FIXED | APIC_ICR_ASSERT | 0x40);   /* to APIC id 0 */
+    drain_flag = atomic_load(flag);
+    drain_data = atomic_load(data);
+}
+
+static void drain_interrupt(u32 vector)
+{
+}
+
+static void drain_end(void)
+{
+    world_assert(drain_data || !drain_flag, "a locked operation overtook a store");
+}
+
+WORLD_TEST(drain, .question = "Does a locked operation wait for earlier stores even if an interrupt comes meanwhile?", .cpus = 2,
+           .setup = drain_setup, .program = { drain_writer, drain_reader }, .interrupt = drain_interrupt, .end = drain_end);

@@ -5,15 +5,21 @@
 #define CHILD SEL(0)
 #define ACTOR SEL(1)
 #define USER  SEL(2)
+#define KILLER SEL(3)
 #define PAGE  (FIXTURE_MEMORY >> PAGE_BITS)
 
 static u64 revoked;     /* the revocation has returned */
 
-static void take_back(void *arg)
+static void take_back_doomed(void *arg)
 {
     const u64 s = program_hypercall(HYPERCALL_revoke, FIXTURE_SEL_PD, PAGE, 1ul << 4 | SPACE_MEMORY, 0, 0, 0);
     world_assert(s == OK, "revoke: %lu", s);
     revoked = 1;
+}
+
+static void take_back(void *arg)
+{
+    take_back_doomed(arg);
     world_paid();
 }
 
@@ -28,16 +34,39 @@ static void use(void *arg)
     }
 }
 
-static void revoke_setup(void)
+static void begin(void (*actor)(void *))
 {
     struct fixture *const f = kernel_world_open(2);
     struct pd *const child = kernel_world_pd(CHILD);
     u64 done;
     world_assert(space_mem_delegate(&f->pd->memory, PAGE, &child->memory, PAGE, 1, RIGHT_R | RIGHT_W, &done) == OK, "no page");
-    kernel_world_thread(0, f->pd, 10, ACTOR, take_back, NULL);
+    kernel_world_thread(0, f->pd, 10, ACTOR, actor, NULL);
     kernel_world_thread(1, child, 10, USER, use, NULL);
     world_owe(1);
+}
+
+static void revoke_setup(void)
+{
+    begin(take_back);
     kernel_world_ready();
 }
 
 KERNEL_WORLD(mem_revoke, .question = "Can a page be read after its revocation has returned?", .cpus = 2, .setup = revoke_setup);
+
+/* ---- Who takes it back is killed while it waits for the other CPU ---- */
+
+static void kill_actor(void *arg)
+{
+    (void)hv_revoke(ACTOR, 2);
+    world_paid();
+}
+
+static void kill_setup(void)
+{
+    begin(take_back_doomed);
+    kernel_world_thread(0, kernel_world()->pd, 5, KILLER, kill_actor, NULL);
+    kernel_world_ready();
+}
+
+KERNEL_WORLD(mem_kill, .question = "An EC that waits for a shootdown is killed: is it released while the shootdown still knows it?", .cpus = 2,
+             .setup = kill_setup);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What comes to a CPU from others and from its own timer at once: does everybody who can run get to run, and on whose time? */
+#include "arch/x86.h"
 #include "ec.h"
 #include "kernel_world.h"
 
@@ -162,17 +163,22 @@ static void serve_inner(void *arg)
         (void)hv_down(SM, 0);
 }
 
-static void help_setup(void)
+static void help_begin(void (*outer)(void *), void (*actor)(void *))
 {
     struct fixture *const f = kernel_world_open(2);
     kernel_world_sm(0, SM);
     handler[0] = kernel_world_handler(0, f->pd, INNER, serve_inner, NULL);
-    handler[1] = kernel_world_handler(0, f->pd, OUTER, serve_outer, NULL);
+    handler[1] = kernel_world_handler(0, f->pd, OUTER, outer, NULL);
     kernel_world_thread(0, f->pd, 10, FIRST, client, (void *)0);
     kernel_world_thread(0, f->pd, 5, SECOND, client, (void *)1);
-    kernel_world_thread(1, f->pd, 10, ACTOR, wake_first, NULL);
+    kernel_world_thread(1, f->pd, 10, ACTOR, actor, NULL);
     world_owe(3);
     kernel_world_ready();
+}
+
+static void help_setup(void)
+{
+    help_begin(serve_outer, wake_first);
 }
 
 static void help_end(void)
@@ -187,6 +193,7 @@ KERNEL_WORLD(sched_help, .question = "Two clients of a chain of handlers that wa
 
 /* ---- The same, and the outer handler goes ---- */
 
+/* Not without the up: who helps a handler has a reference to it, and so keeps it alive until it is free. */
 static void destroy_outer(void *arg)
 {
     (void)hv_up(SM);
@@ -196,15 +203,7 @@ static void destroy_outer(void *arg)
 
 static void help_destroy_setup(void)
 {
-    struct fixture *const f = kernel_world_open(2);
-    kernel_world_sm(0, SM);
-    kernel_world_handler(0, f->pd, INNER, serve_inner, NULL);
-    kernel_world_handler(0, f->pd, OUTER, serve_outer, NULL);
-    kernel_world_thread(0, f->pd, 10, FIRST, client, (void *)0);
-    kernel_world_thread(0, f->pd, 5, SECOND, client, (void *)1);
-    kernel_world_thread(1, f->pd, 10, ACTOR, destroy_outer, NULL);
-    world_owe(3);
-    kernel_world_ready();
+    help_begin(serve_outer, destroy_outer);
 }
 
 static void help_destroy_end(void)
@@ -215,3 +214,25 @@ static void help_destroy_end(void)
 
 KERNEL_WORLD(sched_help_destroy, .question = "A handler goes that a client helps, and that calls another: are all clients told?", .cpus = 2,
              .setup = help_destroy_setup, .end = help_destroy_end, .preemptions = 2, .delays = 1);
+
+/* ---- The same, and the outer handler dies of an exception that nobody handles ---- */
+
+static void serve_and_fault(void *arg)
+{
+    serve_outer(arg);
+    program_raise(VECTOR_UD, 0);
+}
+
+static void help_fault_setup(void)
+{
+    help_begin(serve_and_fault, wake_first);
+}
+
+static void help_fault_end(void)
+{
+    for (u32 i = 0; i < 2; i++)
+        world_assert(told[i] == STATUS_ABORT, "client %u: %lu", i, told[i]);
+}
+
+KERNEL_WORLD(sched_help_fault, .question = "A handler dies that one client has called and another helps: are both told?", .cpus = 2,
+             .setup = help_fault_setup, .end = help_fault_end);

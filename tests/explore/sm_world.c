@@ -48,9 +48,15 @@ static void finish(void (*actor)(void *), u32 owed)
 
 /* ---- Down and up ---- */
 
+/* Its end is a trap that looks into the inbox before the interrupt comes that says so. */
+static void passer_by(void *arg)
+{
+}
+
 static void wake_setup(void)
 {
     begin(0, 0);
+    kernel_world_thread(0, kernel_world()->pd, 5, SECOND, passer_by, NULL);
     finish(upper, 2);
 }
 
@@ -125,6 +131,30 @@ static void two_end(void)
 
 KERNEL_WORLD(sm_two, .question = "Two deadlines in one list and an up: is every EC woken once?", .cpus = 2, .setup = two_setup, .end = two_end);
 
+/* ---- Two wait, the first with a deadline; two ups ---- */
+
+static void upper_twice(void *arg)
+{
+    acted = hv_up(SM) + hv_up(SM);
+    world_paid();
+}
+
+static void queue_setup(void)
+{
+    begin(kernel_world_soon(1), 0);
+    kernel_world_thread(0, kernel_world()->pd, 10, SECOND, waiter, (void *)1);
+    finish(upper_twice, 3);
+}
+
+static void queue_end(void)
+{
+    const bool late = down[0] == STATUS_TIMEOUT;
+    world_assert((late || down[0] == OK) && down[1] == OK && sm->count == late, "two ups: told %lu and %lu, count %lu", down[0], down[1], sm->count);
+}
+
+KERNEL_WORLD(sm_queue, .question = "A deadline takes the first out of the queue while an up does: is the second forgotten?", .cpus = 2,
+             .setup = queue_setup, .end = queue_end);
+
 /* ---- Who waits is killed while it is being woken ---- */
 
 static void killer(void *arg)
@@ -138,14 +168,19 @@ static void doomed(void *arg)
     (void)hv_down(SM, deadline[0]);
 }
 
-static void kill_setup(void)
+static void kill_begin(void (*actor)(void *))
 {
     struct fixture *const f = kernel_world_open(2);
     sm = kernel_world_sm(0, SM);
     deadline[0] = 0;
     kernel_world_thread(0, f->pd, 10, WAITER, doomed, NULL);
     kernel_world_thread(0, f->pd, 5, SECOND, killer, NULL);
-    finish(upper, 2);
+    finish(actor, 2);
+}
+
+static void kill_setup(void)
+{
+    kill_begin(upper);
 }
 
 static void kill_end(void)
@@ -154,3 +189,11 @@ static void kill_end(void)
 }
 
 KERNEL_WORLD(sm_kill, .question = "Is an EC released while its wake-up from another CPU is under way?", .cpus = 2, .setup = kill_setup, .end = kill_end);
+
+static void kill_destroy_setup(void)
+{
+    kill_begin(destroyer);
+}
+
+KERNEL_WORLD(sm_kill_destroy, .question = "Does an EC that is killed look at the semaphore it waited for, when that is gone?", .cpus = 2,
+             .setup = kill_destroy_setup);

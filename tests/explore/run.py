@@ -182,7 +182,11 @@ def occurrences(tap: Tap, folder: Path) -> None:
 def events(tap: Tap, folder: Path) -> None:
     path = folder / "events"
     status, _, _ = explore("run", *BUG, "--events", str(path))
-    data = json.loads(path.read_text())
+    data, other = json.loads(path.read_text()), json.loads(path.read_text())
+    for row in other["events"]:
+        row["function"] = "gone"
+    sites.fill(other)
+    tap.check({(e["file"], e["line"]) for e in other["events"]} == {(None, 0)}, "explore: events of another binary get no lines")
     sites.fill(data)
     stores = [e for e in data["events"] if e["op"] == "store"]
     good = status == 1 and [e["name"] for e in stores] == ["wish0", "wish1"] and all(e["function"] == "lost_program" for e in stores)

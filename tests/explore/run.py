@@ -107,6 +107,15 @@ def jobs(tap: Tap) -> None:
             tap.check(good, f"explore: {' '.join(arguments)} in jobs of {answers} answers", f"{len(prefixes)} prefixes, {statuses}, one in another: {twice}")
 
 
+def reductions(tap: Tap) -> None:
+    """What the bounded search leaves out must add no order of steps."""
+    for test, *options in (("message",), ("mcs_2",), ("mcs_2", "--preemptions", "1", "--delays", "3"), ("mcs_3", "--preemptions", "1", "--delays", "1"), ("third",),
+                           ("ring", "--preemptions", "1", "--delays", "2"), ("sm_wake", "--preemptions", "0", "--delays", "1")):
+        less, all_runs = result(test, *options), result(test, *options, "--unreduced")
+        good = less["status"] == all_runs["status"] == "clean" and less["distinct"] == all_runs["distinct"] > 1 and less["runs"] <= all_runs["runs"]
+        tap.check(good, f"explore: {' '.join((test, *options))}: {less['runs']} runs find the orders of {all_runs['runs']}", f"{less['distinct']} of {all_runs['distinct']}")
+
+
 def schedules(tap: Tap, folder: Path) -> None:
     """Write, replay, edit, minimise."""
     for strategy in ("bounded", "random", "pct"):
@@ -221,6 +230,7 @@ def run(tap: Tap) -> None:
         return
     command_line(tap)
     jobs(tap)
+    reductions(tap)
     with tempfile.TemporaryDirectory() as scratch:
         for part in (schedules, edits, occurrences, garbage, events, strange_names, stop):
             part(tap, Path(scratch))

@@ -26,6 +26,7 @@ struct explore_options {
     u64 first;                  /* random, pct: index of the first run (a job is an interval) */
     u64 seed;
     u32 depth;                  /* pct */
+    bool unreduced;             /* bounded: every run of the bound, equal ones too: what its reductions are held against */
     bool sc;                    /* no store buffers: every DRAIN is 0 */
     const u32 *prefix;          /* bounded, dpor: explore only runs that begin with these answers */
     u32 prefix_count;

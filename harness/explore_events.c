@@ -97,7 +97,7 @@ static void decisions_put(struct json *j, const struct schedule *s)
         json_open(j, NULL, '{');
         json_number(j, "step", d->step);
         json_text(j, "kind", choice_name[d->kind]);
-        json_number(j, "agent", d->at.agent);
+        json_number(j, "agent", d->kind == CHOICE_STEP ? d->value : d->at.agent);
         json_text(j, "text", text);
         json_bool(j, "critical", d->critical);
         json_close(j, '}');

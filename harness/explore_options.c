@@ -24,6 +24,7 @@ static const char usage[] =
         "  --prefix A,B,...      bounded, dpor: only runs that begin with these answers\n"
         "  --split N             bounded, dpor: print prefixes of N answers that together cover the search, and end\n"
         "  -o FILE, --raw        write the schedule of a finding, minimised unless raw\n"
+        "  --unreduced           bounded: equal runs, too: must find the same orders\n"
         "  --progress            a line on stderr twice a second\n"
         "replay:\n"
         "  --mode MODE           strict (same binary, same run), tolerant (the code has changed since), continue (its neighbours)\n"
@@ -119,6 +120,7 @@ static const struct row rows[] = {
     { "output", VERB_RUN | VERB_MINIMISE, false, NULL, FIELD(output), 0, 0 },
     { "events", VERB_RUN | VERB_REPLAY, false, NULL, FIELD(events), 0, 0 },
     { "raw", VERB_RUN, true, NULL, FIELD(raw), 0, 0 },
+    { "unreduced", VERB_RUN, true, NULL, FIELD(explore.unreduced), 0, 0 },
     { "progress", VERB_RUN, true, NULL, FIELD(progress), 0, 0 },
     { "json", VERB_LIST | VERB_RUN | VERB_REPLAY | VERB_SELFTEST, true, NULL, FIELD(json), 0, 0 },
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* See minimise.h. First chunks of decisions are left out, then smaller ones, down to one (delta debugging, Zeller and Hildebrandt 2002); then each
- * switch is tried at later places. What a run has really done replaces what was asked of it, so the list always is of a run that fails.
+ * is tried at later places. What a run has really done replaces what was asked of it, so the list always is of a run that fails.
  * Bounded: after RUNS_MAX runs what has been reached is taken. */
 #include "minimise.h"
 #include <ctype.h>
@@ -9,7 +9,7 @@
 
 #define RUNS_MAX     20000u
 #define TOLERANT_MAX 32u     /* decisions up to which one that does not come up is moved, at the price of a run */
-#define PLACES_MAX   64u     /* tried per switch */
+#define PLACES_MAX   64u     /* tried per decision */
 
 struct list {
     struct decision *at;
@@ -99,18 +99,21 @@ static void reduce(struct minimiser *m)
 
 static bool place_fits(const struct replay_question *q, const struct decision *d)
 {
+    if (q->kind != d->kind || q->agent != d->at.agent || q->step <= d->step)
+        return false;
     const u64 set = d->value >= SIM_FLUSHER ? q->flushers : q->cpus;
-    return q->kind == CHOICE_STEP && q->agent == d->at.agent && q->step > d->step && set & bit(d->value % SIM_FLUSHER);
+    return d->kind == CHOICE_STEP ? set & bit(d->value % SIM_FLUSHER) : d->value < q->bound;
 }
 
-/* The latest place at which this switch still makes the run fail. */
+/* The latest place at which this decision still makes the run fail. Places are what comes up without it. */
 static void postpone(struct minimiser *m, u32 index)
 {
     const struct decision d = m->best.at[index];
     struct decision place[PLACES_MAX];
     u32 places = 0;
     struct replay *r = m->r;
-    if (d.kind != CHOICE_STEP || !replay_want(r, m->best.at, m->best.count))
+    attempt_without(m, index, 1);
+    if (!replay_want(r, m->attempt.at, m->attempt.count))
         return;
     (void)replay_exact(r);
     for (u32 i = r->seen_count; i-- > 0 && places < PLACES_MAX;) {

@@ -7,6 +7,6 @@
 bool failure_same(const struct explore *x, const struct schedule *s);
 /* The run of x->outcome, which failed, as a schedule with all its decisions. False: x->trouble says why it cannot be made again. */
 must_check bool schedule_of(struct replay *r, struct schedule *s);
-/* s in, s out: no decision can be left out, each switch is as late as it can be, the critical one is marked, hash and message are of that run.
+/* s in, s out: no decision can be left out, each is as late as it can be, the critical one is marked, hash and message are of that run.
  * False: x->trouble. */
 must_check bool minimise(struct replay *r, struct schedule *s);

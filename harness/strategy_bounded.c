@@ -71,14 +71,20 @@ static bool worth_a_switch(const struct search *q, const struct sim_agents *a)
     if (a->free)
         return true;
     const struct sim_pending *p = sim_pending(q->sim, a->list[0]);
+    for (u32 i = 1; p->op == OP_STORE && i < a->count; i++)   /* with its buffer empty this store need not wait, nor those behind it */
+        if (a->list[i] == SIM_FLUSHER + a->list[0])
+            return true;
     return p->object == OBJECT_NONE || order_shared(&q->order, p->object);
 }
 
-/* Met before with as much left? The three rests are packed into a byte each; what is kept is the best that was met. */
+/* A state is its partial order, what comes into question, and the steps so far: some leave no event, and no run may meet itself.
+ * Met before with as much left? The three rests are packed into a byte each; what is kept is the best that was met. */
 static bool visited_before(struct search *q)
 {
     const struct sim_agents *a = sim_agents(q->sim);
-    const u64 key = hash_mix(q->order.sum, (u64)a->current << 9 | (u64)a->free << 8 | a->list[0]);
+    u64 key = hash_mix(q->order.sum, (u64)world_steps(q->x->world) << 32 | (u64)a->current << 1 | (u64)a->free);
+    for (u32 i = 0; i < a->count; i++)
+        key = hash_mix(key, a->list[i]);
     const u64 rest = (u64)(q->bound.preemptions - q->spent.preemptions) << 16 | (u64)(q->bound.delays - q->spent.delays) << 8 |
                      (q->bound.faults - q->spent.faults);
     u64 *best = hashes_find(q->visited, key, true);
@@ -97,7 +103,7 @@ static void decision_fill(struct search *q, struct decision *d, u32 bound, enum 
     *d = (struct decision){ .bound = bound, .kind = (u8)kind, .spent = q->spent, .branches = kind != CHOICE_SKEW && kind != CHOICE_SLICE };
     if (kind != CHOICE_STEP)
         return;
-    d->branches = q->split || worth_a_switch(q, a);   /* who splits has not learned who shares what */
+    d->branches = q->split || q->x->options.unreduced || worth_a_switch(q, a);   /* who splits has not learned who shares what */
     for (u32 i = 0; i < min(bound, (u32)array_size(d->cost)); i++) {
         const struct explore_bound c = explore_cost(q->sim, i, kind);
         d->cost[i] = (struct step_cost){ (u8)c.preemptions, (u8)c.delays };
@@ -121,7 +127,7 @@ static bool prefix_take(struct search *q, struct decision *d)
 static bool decision_new(struct search *q, u32 bound, enum choice_kind kind)
 {
     const bool given = q->depth < q->x->options.prefix_count;
-    q->known = !given && kind == CHOICE_STEP && visited_before(q);
+    q->known = !given && !q->x->options.unreduced && kind == CHOICE_STEP && visited_before(q);
     q->full = q->depth == q->room;
     if (q->known || q->full || (q->split && q->depth == q->split))
         return false;
@@ -144,7 +150,7 @@ static u32 search_answer(struct chooser *self, u32 bound, enum choice_kind kind)
     }
     q->spent = add(q->spent, decision_cost(d, d->answer));
     if (kind != CHOICE_STEP)
-        order_answer(&q->order, sim_agents(q->sim)->current, kind, d->answer);
+        order_answer(&q->order, world_current(q->x->world), kind, d->answer);
     return d->answer;
 }
 

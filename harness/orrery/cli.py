@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from . import bundle as bundles
-from . import doctor, finding, machines, manifest, mutate, record, report, run
+from . import doctor, finding, machines, manifest, mutate, record, report, run, sites
 from .base import BadInput
 
 STATUS = "exit status: 0 everything the manifest asks for was seen, 1 not, 2 bad input"
@@ -136,6 +136,7 @@ def _bundle(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> int:
     events = finding.load(args.events)
+    sites.fill(events)
     try:
         if args.output:
             page = report.html(events)

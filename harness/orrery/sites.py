@@ -1,6 +1,7 @@
 """File and line of each event of an events file (docs/exploration.md): the explorer writes code addresses, addr2line knows what they mean."""
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -8,37 +9,41 @@ from typing import Any
 from .base import ROOT
 
 _BATCH = 4000   # addresses per call
+_SITE = re.compile(r"0x[1-9a-f][0-9a-f]{0,15}\Z")
 
 
-def _frames(binary: Path, sites: list[str]) -> dict[str, tuple[str, str, int]]:
-    """Innermost function, file and line of each address; what addr2line does not know is left out."""
-    done = subprocess.run(["addr2line", "-e", str(binary), "-a", "-f", "-i", *sites], capture_output=True, text=True, errors="replace")
-    found: dict[str, tuple[str, str, int]] = {}
-    lines = done.stdout.splitlines()
-    for index, line in enumerate(lines):
-        if not line.startswith("0x") or index + 2 >= len(lines):
+def _frames(binary: Path, sites: list[str]) -> dict[str, tuple[str, str, int, str]]:
+    """Of each address: innermost function, its file and line, and the function all of it was inlined into. What addr2line does not know is left out."""
+    done = subprocess.run(["addr2line", "-e", str(binary.absolute()), "-a", "-f", "-i", *sites], capture_output=True, text=True, errors="replace")
+    found: dict[str, tuple[str, str, int, str]] = {}
+    for block in re.split(r"^0x", done.stdout, flags=re.M)[1:]:
+        address, *frames = block.splitlines()   # function, file:line, from the innermost
+        if len(frames) < 2:
             continue
-        name, _, number = lines[index + 2].split(" (discriminator")[0].rpartition(":")
+        name, _, number = frames[1].split(" (discriminator")[0].rpartition(":")
         if name and name != "??" and number.isdigit():
             path = Path(name)
             shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
-            found[hex(int(line, 16))] = (lines[index + 1], str(shown), int(number))
+            found[hex(int(address, 16))] = (frames[0], str(shown), int(number), frames[-2])
     return found
 
 
-def fill(events: dict[str, Any]) -> None:
-    """Set function, file and line of every event whose site addr2line knows; without the binary or addr2line nothing changes."""
-    rows = [row for row in events.get("events", []) if isinstance(row, dict) and isinstance(row.get("site"), str)]
-    binary = Path(str(events.get("binary") or ""))
-    sites = sorted({row["site"] for row in rows if row["site"] != "0x0"})
-    if not binary.is_file() or not all(site.startswith("0x") and site[2:].isalnum() for site in sites):
+def fill(events: Any) -> None:
+    """Set function, file and line of every event whose site addr2line knows. Without addr2line or the binary, or if that is another one by now,
+    nothing changes: a site must be in the function that the explorer has named."""
+    if not isinstance(events, dict) or not isinstance(events.get("events"), list) or not isinstance(events.get("binary"), str):
+        return   # whoever checks the file says what is wrong
+    rows = [row for row in events["events"] if isinstance(row, dict) and isinstance(row.get("site"), str) and _SITE.match(row["site"])]
+    binary = Path(events["binary"])
+    sites = sorted({row["site"] for row in rows})
+    if not sites or "\0" in events["binary"] or not binary.is_file():
         return
-    known: dict[str, tuple[str, str, int]] = {}
+    known: dict[str, tuple[str, str, int, str]] = {}
     try:
         for at in range(0, len(sites), _BATCH):
             known |= _frames(binary, sites[at:at + _BATCH])
     except FileNotFoundError:
         return
     for row in rows:
-        if row["site"] in known:
-            row["function"], row["file"], row["line"] = known[row["site"]]
+        if row["site"] in known and known[row["site"]][3].split(".")[0] == row.get("function"):
+            row["function"], row["file"], row["line"] = known[row["site"]][:3]

@@ -143,15 +143,19 @@ build/orrery-unicorn-%: $(HARNESS_C:%.c=build/plain/%.o) build/%/kernel.o build/
 	$(call say,LINK,$@)
 	$(Q)$(CC_plain) -no-pie -o $@ $(filter %.o,$^) build/plain/libsim.a /usr/lib/x86_64-linux-gnu/libunicorn.a $(WRAP) -lm -lpthread
 
-# ---- The explorer: kernel and worlds instrumented, machine and strategies not ----
+# ---- The explorer: kernel and worlds instrumented, machine and strategies not. What the compiler copies by calling libc is announced, too ----
+WATCH := objcopy $(foreach f,memcpy memset memmove,--redefine-sym $(f)=world_$(f))
 build/explore/%.o: %.c
 	$(call say,CC explore,$<)
 	@mkdir -p $(@D)
-	$(Q)clang $(HOSTED) $(F_tsan) $(K_tsan) $(I_tests) -Iscenarios/lib -c -o $@ $<
+	$(Q)clang $(HOSTED) $(F_tsan) $(K_tsan) $(I_tests) -Iscenarios/lib -c -o $@ $< && $(WATCH) $@
+build/explore/libkernel.a: build/tsan/libkernel.a
+	@mkdir -p $(@D)
+	$(Q)$(WATCH) $< $@
 EXPLORE_OBJ := $(patsubst %.c,build/explore/%.o,$(EXPLORE_C) $(EXPLORE_FIXTURE_C) $(LOCKFREE_C)) $(EXPLORER_C:%.c=build/tsan/%.o)
-build/explore/orrery-explore: $(EXPLORE_OBJ) build/tsan/libkernel.a build/tsan/libsim.a
+build/explore/orrery-explore: $(EXPLORE_OBJ) build/explore/libkernel.a build/tsan/libsim.a
 	$(call say,LINK,$@)
-	$(Q)clang -no-pie -o $@ $(filter %.o,$^) -Wl,--start-group build/tsan/libkernel.a build/tsan/libsim.a -Wl,--end-group -lcmocka
+	$(Q)clang -no-pie -o $@ $(filter %.o,$^) -Wl,--start-group build/explore/libkernel.a build/tsan/libsim.a -Wl,--end-group -lcmocka
 
 # ---- Bare metal ----
 BAREFLAGS := -O2 -g -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only

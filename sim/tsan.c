@@ -3,6 +3,7 @@
  * accesses, each before it is made, and cannot redirect them. Found: an access outside RAM and stack inside the machine's mapping, to memory
  * that is not live, a plain store into a page table (walkers read those at any time: it must be atomic), and while races are judged, a race.
  * Constants and a test's own memory are judged for races only. */
+#include <string.h>
 #include "memory.h"
 #include "race.h"
 #include "snapshot.h"
@@ -118,4 +119,36 @@ void __tsan_write_range(void *a, u64 bytes)
 {
     if (bytes)
         tsan_access(a, bytes, true, __builtin_return_address(0));
+}
+
+/* Structure copies and the like become calls of libc's, which announce nothing: instrumented code is made to call these instead. */
+void *world_memcpy(void *to, const void *from, size_t bytes);
+void *world_memmove(void *to, const void *from, size_t bytes);
+void *world_memset(void *to, int value, size_t bytes);
+
+static void tsan_copy(const void *to, const void *from, size_t bytes, const void *site)
+{
+    if (!bytes)
+        return;
+    if (from)
+        tsan_access(from, bytes, false, site);
+    tsan_access(to, bytes, true, site);
+}
+
+void *world_memcpy(void *to, const void *from, size_t bytes)
+{
+    tsan_copy(to, from, bytes, __builtin_return_address(0));
+    return memcpy(to, from, bytes);
+}
+
+void *world_memmove(void *to, const void *from, size_t bytes)
+{
+    tsan_copy(to, from, bytes, __builtin_return_address(0));
+    return memmove(to, from, bytes);
+}
+
+void *world_memset(void *to, int value, size_t bytes)
+{
+    tsan_copy(to, NULL, bytes, __builtin_return_address(0));
+    return memset(to, value, bytes);
 }

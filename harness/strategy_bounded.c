@@ -14,6 +14,7 @@
 #include "order.h"
 
 #define VISITED_BITS 24u
+#define RACE_LEVEL   1u          /* races are judged up to here: who races does so in all but few orders, and judging takes half the time */
 #define NODES_MAX    (1u << 20)
 
 struct step_cost {
@@ -101,9 +102,12 @@ static void decision_fill(struct search *q, struct decision *d, u32 bound, enum 
 {
     const struct sim_agents *a = sim_agents(q->sim);
     *d = (struct decision){ .bound = bound, .kind = (u8)kind, .spent = q->spent, .branches = kind != CHOICE_SKEW && kind != CHOICE_SLICE };
+    const bool all = q->split || q->x->options.unreduced;   /* who splits has not learned who shares what */
+    if (kind == CHOICE_DRAIN)   /* of a word that nobody else looks at; those behind it may wait by themselves */
+        d->branches = all || order_shared(&q->order, sim_pending(q->sim, world_current(q->x->world))->object);
     if (kind != CHOICE_STEP)
         return;
-    d->branches = q->split || q->x->options.unreduced || worth_a_switch(q, a);   /* who splits has not learned who shares what */
+    d->branches = all || worth_a_switch(q, a);
     for (u32 i = 0; i < min(bound, (u32)array_size(d->cost)); i++) {
         const struct explore_bound c = explore_cost(q->sim, i, kind);
         d->cost[i] = (struct step_cost){ (u8)c.preemptions, (u8)c.delays };
@@ -228,6 +232,7 @@ static bool search_levels(struct search *q)
     const u32 levels = max(max(all.preemptions, all.delays), all.faults);
     for (u32 i = 0; i <= levels; i++) {
         q->bound = (struct explore_bound){ min(i, all.preemptions), min(i, all.delays), min(i, all.faults) };
+        world_judge_races(q->x->world, i <= RACE_LEVEL || q->x->options.unreduced);
         u32 known;
         do {
             known = order_shared_count(&q->order);

@@ -30,7 +30,7 @@ struct world {
     struct sim *sim;
     u64 heap;                     /* next free physical address */
     u64 done;                     /* CPUs whose program has returned */
-    bool ready, checking;
+    bool ready, checking, no_races;
     u32 owed, paid;
     struct engine *engine;        /* of user mode; may be NULL */
     struct label label[LABELS];
@@ -276,6 +276,8 @@ struct world *world_open(const struct world_test *t, bool verify)
 
 void world_close(struct world *w)
 {
+    if (w->ready)
+        snapshot_restore(w->sim);   /* what a run took away, the race detector, comes back to be freed */
     free(w->sim->events);
     free(w->sim->step_agent);
     sim_destroy(w->sim);
@@ -305,9 +307,12 @@ static enum sim_end world_after(struct world *w)
 enum sim_end world_run_once(struct world *w, struct chooser *c, bool await_last)
 {
     struct sim *s = w->sim;
+    const bool no_races = w->no_races;   /* not of the run, unlike the rest of the structure */
     snapshot_restore(s);
     translations_rollback(s);
     race_reset(s);
+    w->no_races = no_races;
+    s->race = no_races ? NULL : s->race;
     world_here = w;
     s->config.chooser = c;
     s->await_last = await_last;
@@ -324,6 +329,11 @@ enum sim_end world_run_once(struct world *w, struct chooser *c, bool await_last)
 struct sim *world_machine(struct world *w)
 {
     return w->sim;
+}
+
+void world_judge_races(struct world *w, bool on)
+{
+    w->no_races = !on;
 }
 
 u32 world_current(const struct world *w)

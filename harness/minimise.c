@@ -149,8 +149,10 @@ static bool minimiser_open(struct minimiser *m, struct replay *r, const struct s
     m->best.at = calloc(s->count + 1ul, sizeof(*m->best.at));
     m->attempt.at = calloc(s->count + 1ul, sizeof(*m->attempt.at));
     m->best.count = m->attempt.count = s->count;
-    if (m->best.at && m->attempt.at)
-        memcpy(m->attempt.at, s->decision, s->count * sizeof(*s->decision));
+    for (u32 i = 0; m->best.at && m->attempt.at && i < s->count; i++) {
+        m->attempt.at[i] = s->decision[i];
+        m->attempt.at[i].critical = false;
+    }
     return m->best.at && m->attempt.at;
 }
 

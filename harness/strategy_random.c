@@ -24,6 +24,7 @@ struct walk {
     u32 rate;                          /* of answers other than 0 that are no steps, in 1/256 */
     u32 fault_rate;
     const struct sim *sim;
+    const struct world *world;
 };
 
 static u32 other(struct walk *w, u32 bound, enum choice_kind kind)
@@ -40,6 +41,7 @@ static const u32 rates[] = { 0, 16, 64, 128 };
 static void walk_init(struct walk *w, struct explore *x, u64 index)
 {
     w->state = run_state(x, index);
+    w->world = x->world;
     w->sim = world_machine(x->world);
     w->rate = rates[explore_random(&w->state) % array_size(rates)];
     w->fault_rate = x->options.bound.faults ? 32 : 0;
@@ -78,8 +80,9 @@ static u32 pct_answer(struct chooser *self, u32 bound, enum choice_kind kind)
 {
     struct pct *p = container_of(self, struct pct, walk.chooser);
     const struct sim_agents *a = sim_agents(p->walk.sim);
+    const u32 cpu = world_current(p->walk.world);   /* who asks: a->current is who was asked last */
     if (kind == CHOICE_DRAIN)   /* waits if its flusher ranks below its CPU */
-        return pct_priority(p, SIM_FLUSHER + a->current) < pct_priority(p, a->current);
+        return pct_priority(p, SIM_FLUSHER + cpu) < pct_priority(p, cpu);
     if (kind != CHOICE_STEP)
         return other(&p->walk, bound, kind);
     p->step++;

@@ -36,7 +36,9 @@ bool replay_want(struct replay *r, const struct decision *d, u32 count)
     r->wants = 0;
     r->want = calloc(count + 1, sizeof(*r->want));
     for (u32 i = 0; r->want && i < count; i++)
-        r->want[r->wants++] = (struct replay_want){ .key = anchor_key(&d[i]), .value = d[i].value, .step = d[i].step, .kind = d[i].kind };
+        r->want[r->wants++] = (struct replay_want){
+            .key = anchor_key(&d[i]), .value = d[i].value, .step = d[i].step, .kind = d[i].kind, .critical = d[i].critical,
+        };
     return r->want != NULL;
 }
 
@@ -76,6 +78,7 @@ static u32 answer_wanted(struct replay *r, const struct anchor_key *key, u32 bou
         r->astray = true;
         r->astray_step = w->step;
     }
+    r->critical = w->met && w->critical;
     return w->met ? answer : 0;
 }
 
@@ -124,7 +127,7 @@ static void note_made(struct replay *r, const struct replay_question *q, u32 ans
     if (!answer || answer >= q->bound || !room(r, (void **)&r->made.decision, r->made.count, &r->made_room, sizeof(*r->made.decision)))
         return;
     const u32 value = q->kind == CHOICE_STEP ? sim_agents(r->anchors.sim)->list[answer] : answer;
-    r->made.decision[r->made.count++] = (struct decision){ .at = q->at, .step = q->step, .value = value, .kind = q->kind };
+    r->made.decision[r->made.count++] = (struct decision){ .at = q->at, .step = q->step, .value = value, .kind = q->kind, .critical = r->critical };
 }
 
 static u32 replay_answer(struct chooser *self, u32 bound, enum choice_kind kind)
@@ -137,6 +140,7 @@ static u32 replay_answer(struct chooser *self, u32 bound, enum choice_kind kind)
         r->stop_at = ~0u;
         world_stop_here();
     }
+    r->critical = false;
     const u32 answer = r->who    ? answer_followed(r, bound, kind)
                        : r->list ? answer_listed(r, bound, kind)
                                  : answer_wanted(r, &q.key, bound, kind);

@@ -24,6 +24,7 @@ struct replay {
         struct anchor_key key;
         u32 value, step;
         u8 kind;
+        bool critical;
         bool met, dropped;               /* it came up and could be had; it is not asked for any more */
     } *want;
     u32 wants;
@@ -38,6 +39,7 @@ struct replay {
     struct schedule made;                /* decisions of the last run that differ from the default */
     u32 made_room;
     bool full;                           /* no memory for one of these: a result of the run would not be whole */
+    bool critical;                       /* the answer being given is the marked one's */
     bool astray;                         /* the list or a strict decision did not fit */
     u32 astray_step;
 };

@@ -17,11 +17,12 @@
 
 #define GUARD_BYTES (64 * PAGE_SIZE)
 #define STACK_BYTES (64 * PAGE_SIZE)   /* an engine runs on it too; untouched pages cost nothing */
+#define MAP_WISH    0x200000000000ul   /* the same in every process, if it is free: pointers in RAM then are the same values in every run */
 
 bool memory_create(struct sim *s)
 {
     s->map_bytes = GUARD_BYTES + s->ram_bytes + GUARD_BYTES + s->cpu_count * (STACK_BYTES + GUARD_BYTES);
-    u8 *map = mmap(NULL, s->map_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    u8 *map = mmap((void *)MAP_WISH, s->map_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (map == MAP_FAILED)
         return false;
     s->map = map;

@@ -129,7 +129,10 @@ def schedules(tap: Tap, folder: Path) -> None:
         status = explore("minimise", raw, "-o", small)[0]
         text = Path(small).read_text()
         tap.check(status == 1 and len(decisions(text)) <= 3 and text.count("critical:") == 1, f"explore: {strategy}: minimised to P + A + 1 decisions", text)
-        tap.check(explore("replay", small)[0] == 1, f"explore: {strategy}: the minimised schedule replays")
+        status, out, _ = explore("replay", small, "--json")
+        tap.check(status == 1 and json.loads(out)["schedule"] == text, f"explore: {strategy}: the minimised schedule replays", out)
+        twice = str(folder / f"{strategy}.twice")
+        tap.check(explore("minimise", small, "-o", twice)[0] == 1 and Path(twice).read_text() == text, f"explore: {strategy}: minimised again it is the same")
         needed = [line for line in decisions(text) if explore_text(folder, text.replace(line, "#"), "tolerant")[0] != 0]
         tap.check(not needed, f"explore: {strategy}: no decision can be left out", "\n".join(needed))
 

@@ -6,7 +6,7 @@
 #define ROUNDS 5u
 #define BAD    3u   /* the round both sides must not miss */
 
-static atomic_u64 *round_of[2];
+static atomic_u64 *round_of[2], *self[2];
 static u64 *missed;
 
 static void third_setup(void)
@@ -14,6 +14,7 @@ static void third_setup(void)
     missed = world_alloc(16);
     for (u32 i = 0; i < 2; i++) {
         round_of[i] = world_alloc(8);
+        self[i] = world_alloc(8);
         world_label(round_of[i], 8, "round%u", i);
     }
 }
@@ -21,6 +22,7 @@ static void third_setup(void)
 static void third_program(void)
 {
     const u32 me = world_id();
+    atomic_store(self[me], (u64)self[me]);   /* a pointer is in the run's hash: is it the same in another process? */
     for (u64 round = 1; round <= ROUNDS; round++) {
         atomic_store(round_of[me], round);
         const bool behind = atomic_load(round_of[1 - me]) < round;

@@ -102,7 +102,7 @@ static void time_end(void)
 KERNEL_WORLD(object_revive, .question = "A reference taken while the last one goes: does the object live on, with all it has?", .cpus = 2,
              .setup = time_setup, .end = time_end);
 
-/* ---- Two CPUs drop the last two references ---- */
+/* ---- An EC's capability goes on one CPU, the scheduling context that holds it on another ---- */
 
 static void revoke_next(void *arg)
 {
@@ -110,13 +110,15 @@ static void revoke_next(void *arg)
     world_paid();
 }
 
+static void idler(void *arg)
+{
+}
+
 static void twice_setup(void)
 {
     struct fixture *const f = kernel_world_open(2);
-    struct sm *const sm = kernel_world_sm(0, FIRST);
-    object_ref(&sm->object);
-    world_assert(space_obj_insert(&f->pd->objects, FIRST + 1, &sm->object) == OK, "selector is taken");
-    begin(revoke_one, revoke_next);
+    kernel_world_thread(0, f->pd, 5, FIRST, idler, NULL);
+    begin(revoke_next, revoke_one);
 }
 
 KERNEL_WORLD(object_twice, .question = "Two CPUs drop the last two references: is the object released once?", .cpus = 2, .setup = twice_setup);

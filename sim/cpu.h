@@ -68,6 +68,8 @@ struct sim_cpu {
     struct { u64 object, value; u32 bytes; } turn_word[TURN_WORDS];   /* what the turn has read since it last changed anything */
     u32 turn_words;            /* TURN_WORDS + 1: too many */
     bool turn_wrote;           /* the turn changed something: the next one will be another */
+    bool turn_cas;             /* a compare-and-swap of the turn has failed */
+    u64 cas_object, cas_value; /* ... there, on this value: failing on the same one again teaches nothing new */
     bool turn_outside;         /* the turn looked at something that changes without a write: clock, device */
 
     struct sim_pending pending, flushing;         /* what it, and what its flusher, does when it is chosen */

@@ -99,12 +99,23 @@ u64 atomic_xchg(atomic_u64 *a, u64 v)
     return old;
 }
 
+/* A failed compare-and-swap has told the program what stands there: its next turn is another, unless it knew that. */
+static void cas_failed(struct sim_cpu *cpu, u64 value)
+{
+    cpu->turn_wrote |= cpu->cas_object != cpu->pending.object || cpu->cas_value != value;
+    cpu->turn_cas = true;
+    cpu->cas_object = cpu->pending.object;
+    cpu->cas_value = value;
+}
+
 bool atomic_cas(atomic_u64 *a, u64 *expected, u64 desired)
 {
     struct sim_cpu *cpu = atomic_locked(a, 8, OP_RMW, SITE);
     const u64 old = a->v;
     const bool same = old == *expected;
     atomic_put(cpu, a, same ? desired : old, false);
+    if (!same)
+        cas_failed(cpu, old);
     *expected = old;
     return same;
 }

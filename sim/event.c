@@ -67,7 +67,7 @@ void sim_did(struct sim_cpu *cpu, enum sim_op op, enum sim_effect effect, u64 ob
     struct sim *s = cpu->sim;
     if (s->unit)
         return;
-    if (effect != EFFECT_NONE)
+    if (effect != EFFECT_NONE || op == OP_LOAD)   /* its own store may wait in the buffer: who waits for that word to change sleeps, too */
         turn_note(cpu, effect, object, after);
     if (!s->world)
         return;

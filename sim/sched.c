@@ -327,6 +327,9 @@ void mach_relax(void)
     cpu->turn_words = 0;
     cpu->turn_outside = cpu->turn_wrote = false;
     cpu->turn_again = true;
+    if (!cpu->turn_cas)
+        cpu->cas_object = OBJECT_NONE;
+    cpu->turn_cas = false;
     if (s->unit) {
         sim_step(cpu);
         if (++s->relaxes > UNIT_RELAXES)

@@ -259,6 +259,7 @@ struct world *world_open(const struct world_test *t, bool verify)
         world_close(w);
         return NULL;
     }
+    world_catch_faults();
     w->ready = true;
     s->unit = false;
     s->world = w;

@@ -139,6 +139,54 @@ MCS(2, mcs_program, mcs_program);
 MCS(3, mcs_program, mcs_program, mcs_program);
 MCS(4, mcs_program, mcs_program, mcs_program, mcs_program);
 MCS(5, mcs_program, mcs_program, mcs_program, mcs_program, mcs_program);
+/* ---- A list that two push to: a push that fails has learned the new head ---- */
+static atomic_u64 *head;
+static u64 *below;
+
+static void push_setup(void)
+{
+    head = world_alloc(8);
+    below = world_alloc(16);
+}
+
+static void push_program(void)
+{
+    u64 first = atomic_load(head);
+    for (;;) {
+        below[world_id()] = first;
+        if (atomic_cas(head, &first, world_id() + 1))
+            break;
+        mach_relax();
+    }
+}
+
+static void push_end(void)
+{
+    const u64 top = world_peek(head);
+    world_assert(top && below[top - 1] == 3 - top && !below[2 - top], "the list is %lu, %lu, %lu", top, below[top - 1], below[2 - top]);
+}
+
+WORLD_TEST(push, .question = "Does a failed push try again with what it has seen?", .cpus = 2, .setup = push_setup,
+           .program = { push_program, push_program }, .end = push_end, .unbounded = true);
+
+/* ---- A lock by compare-and-swap, always from the same value: who fails sleeps ---- */
+
+static void cas_lock_program(void)
+{
+    for (u64 free = 0; !atomic_cas(head, &free, 1); free = 0)
+        mach_relax();
+    below[world_id()] = 1;
+    atomic_store(head, 0);
+}
+
+static void cas_lock_end(void)
+{
+    world_assert(below[0] && below[1], "somebody never got the lock");
+}
+
+WORLD_TEST(cas_lock, .question = "Does who waits for a lock get it?", .cpus = 2, .setup = push_setup,
+           .program = { cas_lock_program, cas_lock_program }, .end = cas_lock_end, .unbounded = true);
+
 /* ---- An interrupt while a locked operation waits for the store buffer ---- */
 
 static u64 drain_flag, drain_data;

@@ -33,9 +33,9 @@ static void revoke_two(void *arg)
 
 /* ---- Two objects go, one behind the other, while another CPU takes traps of its own ---- */
 
+/* Its end is a trap that sees the epoch; a hypercall that reschedules nothing does not look. */
 static void take_trap(void *arg)
 {
-    (void)hv_null();
     world_paid();
 }
 
@@ -54,7 +54,6 @@ KERNEL_WORLD(object_two, .question = "Is all released when every CPU has left it
 
 static void use(void *arg)
 {
-    (void)hv_null();   /* a trap that has seen the epoch of the release does not count for the next one */
     done[0] = hv_up(FIRST);
     world_paid();
 }
@@ -73,12 +72,36 @@ static void use_end(void)
 
 KERNEL_WORLD(object_use, .question = "Is an object kept while a hypercall that has found it uses it?", .cpus = 2, .setup = use_setup, .end = use_end);
 
-/* ---- A new reference while the last one goes: an SC for an EC, a portal for a handler ---- */
-
 static void revived(void *arg)
 {
     done[1]++;
 }
+
+/* ---- The same with a portal, which is freed as soon as its epoch is over ---- */
+
+static void name(void *arg)
+{
+    done[0] = program_hypercall(HYPERCALL_portal_ctrl, FIRST + 1, 1, 0, 0, 0, 0);
+    world_paid();
+}
+
+static void revoke_next(void *arg)
+{
+    (void)hv_revoke(FIRST + 1, 1);
+    world_paid();
+}
+
+static void portal_setup(void)
+{
+    struct fixture *const f = kernel_world_open(2);
+    kernel_world_handler(0, f->pd, FIRST, revived, NULL);
+    begin(revoke_next, name);
+}
+
+KERNEL_WORLD(object_portal, .question = "Is a portal kept while a hypercall on another CPU that has found it uses it?", .cpus = 2,
+             .setup = portal_setup, .end = use_end);
+
+/* ---- A new reference while the last one goes: an SC for an EC, a portal for a handler ---- */
 
 static void give_time(void *arg)
 {
@@ -102,21 +125,17 @@ static void time_end(void)
 KERNEL_WORLD(object_revive, .question = "A reference taken while the last one goes: does the object live on, with all it has?", .cpus = 2,
              .setup = time_setup, .end = time_end);
 
-/* ---- Two CPUs drop the last two references ---- */
+/* ---- An EC's capability goes on one CPU, the scheduling context that holds it on another ---- */
 
-static void revoke_next(void *arg)
+static void idler(void *arg)
 {
-    (void)hv_revoke(FIRST + 1, 1);
-    world_paid();
 }
 
 static void twice_setup(void)
 {
     struct fixture *const f = kernel_world_open(2);
-    struct sm *const sm = kernel_world_sm(0, FIRST);
-    object_ref(&sm->object);
-    world_assert(space_obj_insert(&f->pd->objects, FIRST + 1, &sm->object) == OK, "selector is taken");
-    begin(revoke_one, revoke_next);
+    kernel_world_thread(0, f->pd, 5, FIRST, idler, NULL);
+    begin(revoke_next, revoke_one);
 }
 
 KERNEL_WORLD(object_twice, .question = "Two CPUs drop the last two references: is the object released once?", .cpus = 2, .setup = twice_setup);

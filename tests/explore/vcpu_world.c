@@ -5,7 +5,7 @@
 
 #define VCPU   SEL(0)
 #define RUNNER SEL(1)
-#define KICKER SEL(2)
+#define ACTOR SEL(2)
 #define STATE  0x20000000ul
 
 static struct vcpu *vcpu;
@@ -14,8 +14,13 @@ static u64 status, reason;
 static void run(void *arg)
 {
     status = program_hypercall(HYPERCALL_vcpu_run, VCPU, 0, 0, 0, 0, 0);
-    reason = vcpu->state->exit.reason;
     world_paid();
+}
+
+static void run_and_look(void *arg)
+{
+    run(arg);
+    reason = vcpu->state->exit.reason;
 }
 
 static void kick(void *arg)
@@ -32,18 +37,23 @@ static void make_vcpu(struct fixture *f)
     world_assert(space_obj_insert(&f->pd->objects, VCPU, &vcpu->object) == OK, "selector is taken");
 }
 
-static void kick_setup(void)
+static void begin(void (*runs)(void *), void (*actor)(void *))
 {
     struct fixture *const f = kernel_world_open(2);
     make_vcpu(f);
-    struct ec *const runner = kernel_world_thread(0, f->pd, 10, RUNNER, run, NULL);
+    struct ec *const runner = kernel_world_thread(0, f->pd, 10, RUNNER, runs, NULL);
     const u64 entry = runner->resume.rip;
     fixture_run(f, 0);
     world_assert(fixture_call(f, runner, HYPERCALL_vcpu_run, VCPU) == OK && vcpu->state->exit.reason == VCPU_EXIT_STARTUP, "no start");
     runner->resume.rip = entry;
-    kernel_world_thread(1, f->pd, 10, KICKER, kick, NULL);
+    kernel_world_thread(1, f->pd, 10, ACTOR, actor, NULL);
     world_owe(2);
     kernel_world_ready();
+}
+
+static void kick_setup(void)
+{
+    begin(run_and_look, kick);
 }
 
 static void kick_end(void)
@@ -55,3 +65,27 @@ KERNEL_WORLD(vcpu_kick_vmx, .question = "Is a kick lost that comes while the gue
              .end = kick_end);
 KERNEL_WORLD(vcpu_kick_svm, .question = "Is a kick lost that comes while the guest is entered?", .cpus = 2, .vendor = SIM_SVM, .setup = kick_setup,
              .end = kick_end);
+
+/* ---- The vCPU goes while it is run, once and not for long ---- */
+
+static void destroy(void *arg)
+{
+    (void)hv_revoke(VCPU, 1);
+    world_paid();
+}
+
+static void destroy_setup(void)
+{
+    begin(run, destroy);
+    atomic_store(&vcpu->kick, 1);
+}
+
+static void destroy_end(void)
+{
+    world_assert(status == OK || status == STATUS_CAP, "vcpu_run: %lu", status);
+}
+
+KERNEL_WORLD(vcpu_destroy_vmx, .question = "Is a vCPU that goes while it is run released once, and after the run?", .cpus = 2, .vendor = SIM_VMX,
+             .setup = destroy_setup, .end = destroy_end);
+KERNEL_WORLD(vcpu_destroy_svm, .question = "Is a vCPU that goes while it is run released once, and after the run?", .cpus = 2, .vendor = SIM_SVM,
+             .setup = destroy_setup, .end = destroy_end);

@@ -64,7 +64,7 @@ K_tsan   := -fsanitize=thread
 K_tsan-gcc := -fsanitize=thread -Wno-tsan
 VARIANTS := plain clang asan fuzz cov tsan tsan-gcc
 
-.PHONY: help all run unit check test soak coverage iso tidy hosted bare user bundles clean
+.PHONY: help all run unit check test soak coverage iso tidy hosted bare user bundles install install-files uninstall clean
 help:
 	@printf '%s\n' \
 	 'make run        set up, build, run guest-hello in the process, show its console and its exits' \
@@ -75,6 +75,7 @@ help:
 	 'make coverage   lines of kernel/core and kernel/x86 reached by hosted tests' \
 	 'make iso        build/orrery-SCENARIO.iso; SCENARIO=hello by default' \
 	 'make soak       MINUTES=n: every campaign, longer' \
+	 'make install    machine and explorer as a library, for tests elsewhere; PREFIX=/usr/local DESTDIR=; make uninstall' \
 	 'make clean      remove build/' \
 	 'Variables: V=1 shows commands, UNICORN=0 builds without the GPL engine, SETUP=yes lets set-up use sudo.'
 
@@ -156,6 +157,28 @@ EXPLORE_OBJ := $(patsubst %.c,build/explore/%.o,$(EXPLORE_C) $(EXPLORE_FIXTURE_C
 build/explore/orrery-explore: $(EXPLORE_OBJ) build/explore/libkernel.a build/tsan/libsim.a
 	$(call say,LINK,$@)
 	$(Q)clang -no-pie -o $@ $(filter %.o,$^) -Wl,--start-group build/explore/libkernel.a build/tsan/libsim.a -Wl,--end-group -lcmocka
+
+# ---- The machine and the explorer without our kernel, for others: docs/testing.md, "Worlds" ----
+# One object that shows only what its headers declare: a program's own names meet no others. The linker makes a program's calls of memcpy
+# world_memcpy's (--wrap, in the .pc file), not the machine's own.
+PREFIX  ?= /usr/local
+DESTDIR ?=
+LIB_H     := $(filter-out %/program.h %/unicorn_engine.h,$(wildcard sim/include/*.h)) $(wildcard sim/seam/*.h) $(patsubst %,kernel/include/%.h,base atomic machine)
+LIB_ABI_H := $(patsubst %,kernel/include/abi/%.h,hypercall vcpu)
+LIB_MAN   := build/lib/orrery.1 build/lib/orrery-world.3
+build/lib/orrery.o: build/tsan/libsim.a $(EXPLORER_C:%.c=build/tsan/%.o) build/tsan/sim/library/kern.o $(LIB_H)
+	$(call say,SEAL,$@)
+	@mkdir -p $(@D)
+	$(Q)ld -r -o $@.open --whole-archive $(filter %.a %.o,$^)
+	$(Q)cat $(LIB_H) | gcc -w -fpreprocessed -dD -E -P -x c - | grep -ow '[A-Za-z_][A-Za-z_0-9]*' | sort -u >$@.names
+	$(Q)objcopy --strip-debug $(foreach f,memcpy memmove memset,--redefine-sym $(f)=__real_$(f) --redefine-sym world_$(f)=__wrap_$(f)) \
+	  --wildcard --keep-global-symbol='__tsan_*' --keep-global-symbol='__wrap_*' --keep-global-symbols=$@.names $@.open $@ && rm $@.open
+build/lib/liborrery.a: build/lib/orrery.o
+	$(Q)rm -f $@ && ar rcsD $@ $^
+$(LIB_MAN): build/lib/%: docs/man.py sim/include/world.h harness/explore_options.c docs/testing.md $(wildcard harness/orrery/*.py)
+	$(call say,MAN,$@)
+	@mkdir -p $(@D)
+	$(Q)$(PYTHON) docs/man.py $* >$@
 
 # ---- Bare metal ----
 BAREFLAGS := -O2 -g -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only
@@ -241,7 +264,7 @@ check: tidy unit
 	@$(MAKE) --no-print-directory all
 	@ORRERY_NO_BUILD=1 tests/conform/run.py --quick
 
-test: setup-base-unit-iso-machines-browser
+test: setup-base-unit-iso-machines-browser-install
 	@$(MAKE) --no-print-directory test-all
 test-all: all build/explore/orrery-explore build/asan/unit build/plain/unit build/orrery-unicorn-clang build/orrery-unicorn-tsan build/orrery-unicorn-tsan-gcc build/bare-clang/kernel.elf user-clang fuzz-binaries build/orrery-hello.iso
 	@tests/run_all
@@ -269,9 +292,27 @@ build/orrery-%.iso: build/bare/kernel.elf build/bundle/%.bundle kernel/bare/grub
 	  grub-mkrescue -d /usr/lib/grub/i386-pc --locales= --fonts= --themes= -o $@ build/iso-$* >build/iso-$*.log 2>&1 || { cat build/iso-$*.log; exit 1; }
 
 MINUTES ?= 30
-soak: setup-base-unit-iso-machines-browser
+soak: setup-base-unit-iso-machines-browser-install
 	@$(MAKE) --no-print-directory test-all
 	@tests/soak $(MINUTES)
+
+install: setup-base-unit
+	@$(MAKE) --no-print-directory install-files
+INSTALLED := $(patsubst %,include/orrery/%,$(notdir $(LIB_H)) $(LIB_ABI_H:kernel/include/%=%)) lib/liborrery.a lib/pkgconfig/orrery-world.pc \
+             share/man/man1/orrery.1 share/man/man3/orrery-world.3
+install-files: build/lib/liborrery.a $(LIB_MAN)
+	@install -d $(addprefix $(DESTDIR)$(PREFIX)/,include/orrery/abi lib/pkgconfig share/man/man1 share/man/man3)
+	@install -m 644 $(LIB_H) $(DESTDIR)$(PREFIX)/include/orrery
+	@install -m 644 $(LIB_ABI_H) $(DESTDIR)$(PREFIX)/include/orrery/abi
+	@sed -i 's|#include "base.h"|#include "../base.h"|' $(LIB_ABI_H:kernel/include/%=$(DESTDIR)$(PREFIX)/include/orrery/%)
+	@install -m 644 build/lib/liborrery.a $(DESTDIR)$(PREFIX)/lib
+	@sed 's|@PREFIX@|$(PREFIX)|' harness/orrery-world.pc.in >build/lib/orrery-world.pc
+	@install -m 644 build/lib/orrery-world.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	@install -m 644 build/lib/orrery.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	@install -m 644 build/lib/orrery-world.3 $(DESTDIR)$(PREFIX)/share/man/man3
+uninstall:
+	@rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(INSTALLED))
+	@rmdir $(addprefix $(DESTDIR)$(PREFIX)/include/orrery,/abi "") 2>/dev/null || true
 
 clean:
 	@rm -rf build

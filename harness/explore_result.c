@@ -110,7 +110,7 @@ void result_print(const struct command *c, const struct explore *x, enum explore
            t->distinct);
     if (t->coverage >= 0)
         printf(", about %.1f %% covered", 100 * t->coverage);
-    printf("\n");
+    printf("\n%s", world_instrumented() ? "" : "not seen: races of plain accesses; nothing was compiled with -fsanitize=thread\n");
     if (s && !c->output) {
         putchar('\n');
         schedule_write(s, stdout);

@@ -105,6 +105,11 @@ u32 world_id(void)
     return sim_this()->id;
 }
 
+struct sim_cpu *world_sim_cpu(void)
+{
+    return sim_this();
+}
+
 static void world_interrupt(struct sim_cpu *cpu)
 {
     const struct world_test *t = world_here->test;

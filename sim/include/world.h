@@ -55,12 +55,13 @@ void *world_alloc(u64 bytes);                            /* zeroed RAM of the ma
 void world_cpu(u32 cpu);                                 /* this CPU acts now */
 void world_label(const void *p, u64 bytes, const char *format, ...) __attribute__((format(printf, 3, 4)));   /* its name in reports and schedules */
 void world_region(void *p, u64 bytes);                   /* memory of the process to be put back before each run, where no sanitizer call watches it */
-struct sim *world_sim(void);
+struct sim *world_sim(void);                             /* the machine, for sim.h and sim_mem.h */
 void world_engine(struct engine *user, struct engine *guest);   /* who runs user mode, the world's from now on; who runs guests or NULL */
 void world_owe(u32 things);                              /* so many are to be done in a run before it may end: see world_paid */
 
 /* ---- In programs ---- */
 u32 world_id(void);                                      /* the CPU this runs on */
+struct sim_cpu *world_sim_cpu(void);                     /* the same, for sim_mem.h: memory through this CPU's page tables */
 void world_wait(void);                                   /* halt until an interrupt comes; runs .interrupt for it */
 bool world_poll(void);                                   /* runs .interrupt for one that is pending now */
 void world_run(struct resume *r);                        /* from here on do what a CPU does: resume this, trap into the kernel, ...; no return */
@@ -74,5 +75,5 @@ void world_paid(void);
 void world_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 u64 world_peek(const void *word);                        /* 8 bytes as memory holds them now: no step */
 
-/* ---- A stranger's main: the command line of ./orrery explore, for the tests linked in ---- */
-int world_main(int argc, char **argv);
+/* ---- In main ---- */
+int world_main(int argc, char **argv);   /* the command line of orrery-explore (docs/exploration.md), for the tests linked in: its exit status */

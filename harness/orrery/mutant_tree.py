@@ -145,6 +145,11 @@ class Tree:
             raise Refused("does not build: " + lines[0])
         self._built.update(targets)
 
+    def rebuild(self, *targets: str) -> None:
+        """The same after another patch."""
+        self._built.difference_update(targets)
+        self.build(*targets)
+
 
 class Objects(Tree):
     """Compiles single files without debug information: does a mutant change any code at all? If not, no test can tell it from the kernel."""

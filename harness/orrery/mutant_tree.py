@@ -24,6 +24,7 @@ SOURCES = ("Makefile", "kernel", "sim", "harness", "tests", "scenarios")
 PRODUCTS = ("build/plain", "build/tsan", "build/explore")
 OUTPUT_BYTES = 64 << 20      # of one process: more is a runaway
 BUILD_SECONDS = 300
+NAME_SOURCE = '/* SPDX-License-Identifier: BSD-2-Clause */\nextern const char world_mutant[];\nconst char world_mutant[] = "{}";\n'
 
 _live: set[int] = set()      # process groups
 _lock = threading.Lock()
@@ -133,6 +134,10 @@ class Tree:
                 path = row.split("\t")[-1]
                 if "\t" not in row or not path_ok(path):
                     raise Refused(f"more than changes of files in kernel/: {row.strip()}")
+
+    def explored(self, name: str) -> None:
+        """The explorer built here says in its schedules which mutant they need."""
+        (self.path / "tests/explore/mutant_name.c").write_text(NAME_SOURCE.format(name))
 
     def build(self, *targets: str, seconds: float = BUILD_SECONDS) -> None:
         """Make targets, each once; Refused if the compiler does not take the mutant."""

@@ -19,7 +19,6 @@ from .mutant_tree import Refused, Tree
 EXPLORER = "build/explore/orrery-explore"
 UNRELATED = mutants.MUTANTS / "unrelated.patch"
 PCT_RUNS = 20000
-NAME_SOURCE = '/* SPDX-License-Identifier: BSD-2-Clause */\nextern const char world_mutant[];\nconst char world_mutant[] = "{}";\n'
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def gates(clean: Path, only: str | None = None) -> Iterator[Gate]:
             schedule = Path(scratch) / "finding.schedule"
             try:
                 tree.apply(mutant)
-                (tree.path / "tests/explore/mutant_name.c").write_text(NAME_SOURCE.format(mutant.name))
+                tree.explored(mutant.name)
                 tree.build(EXPLORER)
                 yield by_pct(tree.path / EXPLORER, mutant)
                 yield from by_bound(tree.path / EXPLORER, clean, mutant, bound, schedule)

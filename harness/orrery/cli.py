@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from . import bundle as bundles
-from . import doctor, finding, machines, manifest, mutate, record, report, run, sites
+from . import doctor, explore, finding, machines, manifest, mutate, record, report, run, sites
 from .base import BadInput
 
 STATUS = "exit status: 0 everything the manifest asks for was seen, 1 not, 2 bad input"
@@ -70,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("events", type=Path, metavar="EVENTS.json")
     p.add_argument("-o", "--output", type=Path, metavar="FILE.html", help="write a page that needs nothing but itself")
     p.add_argument("--text", action="store_true", help="print the text (the default without -o)")
+    explore.options(_add(verbs, "explore", "search the schedules of a test for bugs, or replay what was found", ""))
     mutate.options(_add(verbs, "mutate", "does the suite find bugs? Run it against mutants of the kernel", ""))
     return top
 
@@ -151,7 +152,7 @@ def _report(args: argparse.Namespace) -> int:
 
 
 _VERBS = {"run": _run, "record": _record, "replay": lambda args: record.replay(args.recording, args.vendor), "list": _list, "doctor": _doctor,
-          "bundle": _bundle, "report": _report, "mutate": mutate.run}
+          "bundle": _bundle, "report": _report, "explore": explore.run, "mutate": mutate.run}
 
 
 def main(argv: list[str]) -> int:

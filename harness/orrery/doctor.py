@@ -24,6 +24,8 @@ _WANTED = (
     ("boot images", "xorriso", "xorriso", "make iso, --on bochs"),
     ("boot images", "mtools", "mformat", "make iso, --on bochs"),
     ("coverage reports", "lcov", "lcov", "make coverage"),
+    ("exploring with more than one process", "python3-distributed", "/usr/lib/python3/dist-packages/distributed/__init__.py", "./orrery explore --jobs"),
+    ("the browser that tests the report's page", "chromium", "chromium", "make test"),
     ("debugging", "gdb", "gdb", "--gdb"),
 )
 

@@ -92,17 +92,28 @@ void translations_freed(struct sim *s, u64 phys, u64 bytes)
     free_add(t, phys, r.end);
 }
 
+static bool reach_of(struct sim *s, u64 cpus, struct reach *r, u32 *cpu)
+{
+    for (*cpu = 0; *cpu < s->cpu_count; ++*cpu)
+        if (cpus >> *cpu & 1 && reaches(&s->cpu[*cpu], &loaded(s->translations, *cpu)->root, r))
+            return true;
+    return false;
+}
+
 bool translations_reach(struct sim *s, u64 phys, u64 bytes, u32 rights, u32 *cpu, u64 *address)
 {
     struct reach r = { .phys = phys, .end = phys + bytes, .before = ~0ul, .rights = rights };
-    for (u32 i = 0; i < s->cpu_count; i++) {
-        if (!reaches(&s->cpu[i], &loaded(s->translations, i)->root, &r))
-            continue;
-        *cpu = i;
-        *address = r.address;
-        return true;
-    }
-    return false;
+    const bool found = reach_of(s, ~0ul, &r, cpu);
+    *address = r.address;
+    return found;
+}
+
+void sim_unreachable(struct sim *s, u64 cpus, u64 phys, u64 bytes, u32 rights)
+{
+    struct reach r = { .phys = phys, .end = phys + bytes, .before = ~0ul, .rights = rights };
+    u32 cpu;
+    if (reach_of(s, cpus, &r, &cpu))
+        sim_broken(RULE_TLB_RIGHT, "CPU %u may still use 0x%lx for 0x%lx, a right that was taken: an invalidation is missing", cpu, r.address, phys);
 }
 
 /* When the tag of the newest load was last left; ~0: it was never loaded. */

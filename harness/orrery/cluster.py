@@ -18,7 +18,7 @@ from .base import BadInput
 from .jobs import Job
 
 LOSSES = 3
-WAIT_SECONDS = 30
+CONNECT_SECONDS, WORKER_SECONDS = 5, 30
 _CONFIG = {"distributed.scheduler.allowed-failures": LOSSES - 1, "distributed.scheduler.worker-saturation": 1.0, "distributed.admin.tick.limit": "60s",
            "distributed.comm.retry.count": 0}
 
@@ -43,8 +43,8 @@ class Cluster:
         self._folder = tempfile.TemporaryDirectory(prefix="orrery-")
         try:
             address: Any = self._scheduler or self._start()
-            self._client = self._distributed.Client(address, timeout=WAIT_SECONDS)
-            self._client.wait_for_workers(1, timeout=WAIT_SECONDS)
+            self._client = self._distributed.Client(address, timeout=CONNECT_SECONDS)
+            self._client.wait_for_workers(1, timeout=WORKER_SECONDS)
         except (OSError, TimeoutError, ValueError, self._distributed.TimeoutError) as error:
             raise BadInput(f"--scheduler {self._scheduler or 'local'}: {str(error).strip() or 'no worker answers'}") from None
         return self

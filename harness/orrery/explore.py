@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from . import explore_finding, jobs, mutants, seeded
-from .base import BUILD, BadInput, make
+from .base import ROOT, BadInput, make
 from .cluster import Cluster
 from .explore_finding import Files
 from .mutant_tree import Refused, Tree
@@ -119,9 +119,10 @@ def _mutant(name: str) -> mutants.Mutant:
 def explorer(mutant: str | None) -> Iterator[Path]:
     """The binary, built; that of a mutant stands in a scratch tree, which goes at the end."""
     if mutant in (None, "-"):
-        if not os.environ.get("ORRERY_NO_BUILD"):
+        own = os.environ.get("ORRERY_EXPLORER")   # another one, by its path
+        if not own and not os.environ.get("ORRERY_NO_BUILD"):
             make(EXPLORER)
-        yield BUILD.parent / EXPLORER
+        yield Path(own or ROOT / EXPLORER)
         return
     chosen = _mutant(mutant)
     with Tree(f"explore-{chosen.name}", quiet=chosen.kind == "generated") as tree:

@@ -68,7 +68,7 @@ def by_pct(binary: Path, mutant: mutants.Mutant) -> Gate:
     status, result = 0, {}
     for world in mutant.worlds():
         for depth in ("3", "2"):
-            status, result = explore(binary, "run", world, "--strategy", "pct", "--depth", depth, "--runs", str(PCT_RUNS), "--model", "tso", "--raw")
+            status, result = explore(binary, "run", world, "--strategy", "pct", "--depth", depth, "--runs", str(PCT_RUNS), "--model", "tso")
             if status == 1:
                 return Gate(f"{mutant.name}: pct", True, f"found within {PCT_RUNS} runs", f"{said(status, result)}, {world}, depth {depth}")
     return Gate(f"{mutant.name}: pct", False, f"found within {PCT_RUNS} runs", said(status, result))

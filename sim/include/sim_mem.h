@@ -29,6 +29,10 @@ must_check bool sim_user_load(struct sim_cpu *cpu, u64 address, void *to, u64 by
 must_check bool sim_user_store(struct sim_cpu *cpu, u64 address, const void *from, u64 bytes, struct sim_fault *fault);
 must_check bool sim_user_fetch(struct sim_cpu *cpu, u64 address, void *to, u64 bytes, struct sim_fault *fault);
 
+/* For tests of what takes a right away: a finding (TLB-RIGHT) if one of these CPUs (a bit each) may still use one of these rights to these bytes,
+ * by what its tables hold or by a translation it may have kept, under what it has loaded. */
+void sim_unreachable(struct sim *s, u64 cpus, u64 phys, u64 bytes, u32 rights);
+
 /* Guest-physical to physical. */
 enum sim_nested_format { SIM_EPT, SIM_NPT };
 struct sim_nested {

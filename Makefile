@@ -180,6 +180,12 @@ $(LIB_MAN): build/lib/%: docs/man.py sim/include/world.h harness/explore_options
 	@mkdir -p $(@D)
 	$(Q)$(PYTHON) docs/man.py $* >$@
 
+# What bench/ measures in the process.
+build/bench/explore_rate: bench/explore_rate.c $(filter-out build/explore/tests/explore/main.o,$(EXPLORE_OBJ)) build/explore/libkernel.a build/tsan/libsim.a build/explore/orrery-explore
+	$(call say,BENCH,$@)
+	@mkdir -p $(@D)
+	$(Q)clang $(HOSTED) $(F_tsan) $(I_tests) -no-pie -o $@ $< $(filter %.o,$^) -Wl,--start-group build/explore/libkernel.a build/tsan/libsim.a -Wl,--end-group -lcmocka
+
 # ---- Bare metal ----
 BAREFLAGS := -O2 -g -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only
 define BARE_RULES

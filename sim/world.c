@@ -304,6 +304,7 @@ static enum sim_end world_after(struct world *w)
     struct sim *s = w->sim;
     s->unit = true;
     s->world = NULL;
+    s->race = NULL;   /* one CPU: nothing races; the snapshot has the detector */
     s->config.chooser = NULL;
     sim_unit_cpu(s, 0);
     sim_unit_expect_panic(s, after_call, (void *)w->test);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* See order.h. Objects are words of 8 bytes; entries stay for the life of the order, so who shares what is learned over runs. */
 #include "order.h"
+#include "machine.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +72,18 @@ static void share(struct order_object *e, u32 agent, bool writes)
     e->shared = e->shared || (e->writers && all & (all - 1));
 }
 
+/* What is freed conflicts with every access to any word of it: the object that stands for a line of such memory is shared from then on. */
+#define FREED_LINE(object) (15ul << 60 | (OBJECT_ADDRESS(object) & ~63ul))
+
+static void share_freed(struct order *o, const struct sim_event *v)
+{
+    for (u64 at = 0; at < v->bytes; at += 64) {
+        struct order_object *e = object_of(o, FREED_LINE(v->object + at));
+        if (e)
+            e->shared = true;
+    }
+}
+
 static void follow_one(struct order *o, const struct sim_event *v)
 {
     u64 h = hash_mix(o->last[v->agent], hash_mix(v->object, (u64)v->agent << 16 | v->op << 8 | v->effect));
@@ -88,6 +101,8 @@ static void follow_one(struct order *o, const struct sim_event *v)
         }
         share(e, v->agent, v->effect != EFFECT_READ);
     }
+    if (v->op == OP_STATE && v->after == MEM_FREE)
+        share_freed(o, v);
     o->last[v->agent] = h;
     o->sum += h;
 }
@@ -107,10 +122,15 @@ void order_answer(struct order *o, u32 agent, u32 kind, u32 answer)
     o->sum += h;
 }
 
-bool order_shared(const struct order *o, u64 object)
+static bool is_shared(const struct order *o, u64 object)
 {
     const u64 *place = hashes_find(o->index, object & ~7ul, false);
     return place && o->object[*place - 1].shared;
+}
+
+bool order_shared(const struct order *o, u64 object)
+{
+    return is_shared(o, object) || (OBJECT_CLASS(object) == OBJECT_CLASS(OBJECT_RAM(0)) && is_shared(o, FREED_LINE(object)));
 }
 
 u32 order_shared_count(const struct order *o)

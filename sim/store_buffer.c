@@ -2,6 +2,7 @@
 /* Store buffers: see store_buffer.h. */
 #include <string.h>
 #include "machine_model.h"
+#include "memory.h"
 #include "race.h"
 #include "snapshot.h"
 #include "store_buffer.h"
@@ -42,6 +43,7 @@ void store_flush(struct sim_cpu *cpu)
     cpu->store_count--;
     memmove(cpu->store, cpu->store + 1, cpu->store_count * sizeof(e));
     store_head(cpu);
+    memory_check(cpu->sim, e.address, e.bytes, "store that waited");
     const u64 before = store_memory(cpu->sim, e.address, e.value, e.bytes, p.object, e.carried);
     sim_flushed(cpu, &p, before, e.value);
 }

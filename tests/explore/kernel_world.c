@@ -83,6 +83,12 @@ struct ec *kernel_world_thread(u32 cpu, struct pd *pd, u32 priority, u64 selecto
     return ec;
 }
 
+void kernel_world_unlimited(struct ec *ec)
+{
+    struct sc *const sc = (struct sc *)ec->own.v;
+    sc->budget = sc->left = ~0ul;
+}
+
 struct ec *kernel_world_handler(u32 cpu, struct pd *pd, u64 selector, void (*run)(void *), void *arg)
 {
     struct ec *const ec = fixture_handler(world_fixture, cpu, pd, selector);

@@ -27,6 +27,8 @@
 
 struct fixture *kernel_world_open(u32 cpus);          /* first in setup */
 struct ec *kernel_world_thread(u32 cpu, struct pd *pd, u32 priority, u64 selector, void (*run)(void *), void *arg);
+/* Its time never ends: no timer of its own comes to its rescue. */
+void kernel_world_unlimited(struct ec *ec);
 /* A portal at selector + 1; run returns: an empty reply. */
 struct ec *kernel_world_handler(u32 cpu, struct pd *pd, u64 selector, void (*run)(void *), void *arg);
 struct sm *kernel_world_sm(u64 count, u64 selector);

@@ -226,3 +226,30 @@ static void drain_end(void)
 
 WORLD_TEST(drain, .question = "Does a locked operation wait for earlier stores even if an interrupt comes meanwhile?", .cpus = 2,
            .setup = drain_setup, .program = { drain_writer, drain_reader }, .interrupt = drain_interrupt, .end = drain_end);
+
+/* ---- Memory that one side frees and the other alone uses, each only if it does not see the other's wish; under TSO both may ---- */
+static atomic_u64 *used;
+
+static void freed_setup(void)
+{
+    used = world_alloc(64);
+    for (u32 i = 0; i < 2; i++)
+        wish[i] = world_alloc(8);
+}
+
+static void freed_user(void)
+{
+    atomic_store(wish[0], 1);
+    if (!atomic_load(wish[1]))
+        atomic_store(used, 1);
+}
+
+static void freed_owner(void)
+{
+    atomic_store(wish[1], 1);
+    if (!atomic_load(wish[0]))
+        mach_mem_state(used, 64, MEM_FREE);
+}
+
+WORLD_TEST(freed, .question = "Is memory used by who alone touches it after another CPU has freed it?", .cpus = 2, .setup = freed_setup,
+           .program = { freed_user, freed_owner }, .sc = true);

@@ -116,6 +116,13 @@ def reductions(tap: Tap) -> None:
         tap.check(good, f"explore: {' '.join((test, *options))}: {less['runs']} runs find the orders of {all_runs['runs']}", f"{less['distinct']} of {all_runs['distinct']}")
 
 
+def freed(tap: Tap) -> None:
+    """Memory that one CPU frees is shared with every access to it, by whoever alone makes it."""
+    for options in (("--preemptions", "1", "--delays", "1"), ("--strategy", "dpor")):
+        found = result("freed", "--model", "tso", *options)
+        tap.check(found["status"] == "bug", f"explore: freed {' '.join(options)}: a use of freed memory is found", str(found))
+
+
 def schedules(tap: Tap, folder: Path) -> None:
     """Write, replay, edit, minimise."""
     for strategy in ("bounded", "random", "pct"):
@@ -234,6 +241,7 @@ def run(tap: Tap) -> None:
     command_line(tap)
     jobs(tap)
     reductions(tap)
+    freed(tap)
     with tempfile.TemporaryDirectory() as scratch:
         for part in (schedules, edits, occurrences, garbage, events, strange_names, stop):
             part(tap, Path(scratch))

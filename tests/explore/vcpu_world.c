@@ -42,6 +42,7 @@ static void begin(void (*runs)(void *), void (*actor)(void *))
     struct fixture *const f = kernel_world_open(2);
     make_vcpu(f);
     struct ec *const runner = kernel_world_thread(0, f->pd, 10, RUNNER, runs, NULL);
+    kernel_world_unlimited(runner);
     const u64 entry = runner->resume.rip;
     fixture_run(f, 0);
     world_assert(fixture_call(f, runner, HYPERCALL_vcpu_run, VCPU) == OK && vcpu->state->exit.reason == VCPU_EXIT_STARTUP, "no start");

@@ -64,7 +64,7 @@ K_tsan   := -fsanitize=thread
 K_tsan-gcc := -fsanitize=thread -Wno-tsan
 VARIANTS := plain clang asan fuzz cov tsan tsan-gcc
 
-.PHONY: help all run unit check test soak coverage iso tidy hosted bare user bundles install install-files uninstall clean
+.PHONY: help all run unit check test explore soak coverage iso tidy hosted bare user bundles install install-files uninstall clean
 help:
 	@printf '%s\n' \
 	 'make run        set up, build, run guest-hello in the process, show its console and its exits' \
@@ -74,6 +74,7 @@ help:
 	 'make tidy       the rules of docs/design.md, proved on sources and objects' \
 	 'make coverage   lines of kernel/core and kernel/x86 reached by hosted tests' \
 	 'make iso        build/orrery-SCENARIO.iso; SCENARIO=hello by default' \
+	 'make explore    every schedule of every world within its bound, on all CPUs; takes hours' \
 	 'make soak       MINUTES=n: every campaign, longer' \
 	 'make install    machine and explorer as a library, for tests elsewhere; PREFIX=/usr/local DESTDIR=; make uninstall' \
 	 'make clean      remove build/' \
@@ -270,7 +271,7 @@ check: tidy unit
 	@$(MAKE) --no-print-directory all
 	@ORRERY_NO_BUILD=1 tests/conform/run.py --quick
 
-test: setup-base-unit-iso-machines-browser-install
+test: setup-base-unit-iso-machines-browser-install-explore
 	@$(MAKE) --no-print-directory test-all
 test-all: all build/explore/orrery-explore build/asan/unit build/plain/unit build/orrery-unicorn-clang build/orrery-unicorn-tsan build/orrery-unicorn-tsan-gcc build/bare-clang/kernel.elf user-clang fuzz-binaries build/orrery-hello.iso
 	@tests/run_all
@@ -297,8 +298,13 @@ build/orrery-%.iso: build/bare/kernel.elf build/bundle/%.bundle kernel/bare/grub
 	  strip -g build/iso-$*/boot/kernel.elf && cp build/bundle/$*.bundle build/iso-$*/boot/bundle && cp kernel/bare/grub.cfg build/iso-$*/boot/grub/ && \
 	  grub-mkrescue -d /usr/lib/grub/i386-pc --locales= --fonts= --themes= -o $@ build/iso-$* >build/iso-$*.log 2>&1 || { cat build/iso-$*.log; exit 1; }
 
+JOBS ?= $(shell nproc)
+explore: setup-base-unit-explore
+	@$(MAKE) --no-print-directory build/explore/orrery-explore
+	@ORRERY_NO_BUILD=1 ./orrery explore --all --jobs $(JOBS); status=$$?; tests/explore/schedules.py && exit $$status
+
 MINUTES ?= 30
-soak: setup-base-unit-iso-machines-browser-install
+soak: setup-base-unit-iso-machines-browser-install-explore
 	@$(MAKE) --no-print-directory test-all
 	@tests/soak $(MINUTES)
 

@@ -18,7 +18,7 @@ from orrery import explore  # noqa: E402
 from tap import Tap  # noqa: E402
 
 BINARY = ROOT / explore.EXPLORER
-PCT_RUNS, SEARCH_RUNS = 2000, 10000
+PCT_RUNS, SEARCH_RUNS = 2000, 15000
 
 
 def call(args: tuple[str, ...]) -> tuple[int, str]:

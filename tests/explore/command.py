@@ -28,13 +28,16 @@ BAD = (
     ("message", "--depth", "3"), ("message", "--preemptions", "1", "--strategy", "pct"), ("message", "--seed", "3", "--strategy", "bounded"), ("message", "--model", "arm"),
     ("message", "--mutant", "nobody"), ("message", "--mode", "strict"), ("message", "--gdb-at", "3"), ("message", "--jobs", "0"), ("message", "--jobs", "many"),
     ("message", "--budget", "0"), ("message", "--scheduler", "here"), ("message", "--scheduler", "tcp://127.0.0.1:1"), ("message", "--strategy"), ("message", "--frobnicate"),
-    ("--all", "-o", "x"), ("--all", "--strategy", "pct"), ("--list", "--jobs", "2"), ("--list", "--scheduler", "tcp://127.0.0.1:1"), ("--replay", "/nonexistent"),
+    ("--all", "-o", "x"), ("--all", "--strategy", "pct"), ("--list", "--jobs", "2"), ("--selftest", "--mutant", "nobody"), ("--list", "--scheduler", "tcp://127.0.0.1:1"), ("--replay", "/nonexistent"),
     ("--replay", "/"), ("--replay", "/dev/null"), ("--replay", "/dev/null", "--runs", "3"), ("--replay", "/dev/null", "--model", "sc"),
     ("--replay", "/dev/null", "--gdb-at", "1", "--json"), (*BUG, "-o", "/proc/nothing/file"), (*BUG, "--report", "/proc/nothing/file"), (*BUG, "--events", "/"))
 
 # An explorer that makes no runs. What it does at --first 5000, 10000, 15000 is in $STUB.
 STUB = r"""#!/bin/bash
-case "$1" in list) echo '[{"test": "stub", "unbounded": false}]'; exit;; esac
+case "$1" in
+    list) echo '[{"test": "stub", "unbounded": false}]'; exit;;
+    selftest) echo '[{"gate": "a", "good": true, "wanted": "1", "got": "1"}, {"gate": "b", "good": false, "wanted": "1", "got": "2"}]'; exit 1;;
+esac
 while [ $# -gt 0 ]; do [ "$1" = --first ] && first=$2; [ "$1" = --runs ] && runs=$2; shift; done
 status=budget; number=3
 case "$STUB:$first" in
@@ -70,7 +73,7 @@ def same(text: str) -> dict[str, object]:
 def statuses(tap: Tap, folder: Path) -> None:
     """Each way it can end, and what a finding leaves."""
     for what, args, wanted in (("clean", ("message",), 0), ("clean within a bound", ("message", "--preemptions", "2"), 0), ("a bug", BUG, 1), ("a budget of runs", ("message", "--strategy", "bounded", "--runs", "3"), 3),
-                               ("a budget of seconds", ("--all", "--budget", "1"), 3), ("list", ("--list",), 0), ("self-test", ("--selftest",), 0)):
+                               ("a budget of seconds", ("--all", "--budget", "1"), 3), ("list", ("--list",), 0)):
         got, out, error = call(*args)
         tap.check(got == wanted and out.strip() and not error, f"explore command: {what}: status {wanted}", f"{got} {out[-500:]} {error[-500:]}")
     schedule, page, events = folder / "a/x.schedule", folder / "x.html", folder / "x.json"
@@ -128,6 +131,8 @@ def stub(tap: Tap, folder: Path) -> None:
                   f"explore command: {what}: the first job of the list that fails is reported, whoever runs it", str(found))
     once = call(*args, "--jobs", "2", STUB="once", **env)
     tap.check((folder / "once").exists() and once[0] == 3 and same(once[1]) == total, "explore command: a job that loses its worker once is run again", str(once))
+    broken = call("--selftest", **env)
+    tap.check(broken[0] == 1 and re.search("BROKEN b +wanted 1, got 2", broken[1]) and "2 gates, 1 broken" in broken[1], "explore command: a self-test that fails: status 1", str(broken))
     silent = call(*args, STUB="silent", **env)
     tap.check(silent[0] == 2 and silent[2].count("\n") == 1, "explore command: an explorer that says nothing: status 2", str(silent))
     refused = job.execute(str(path), "0" * 64, ("list",), lambda line: False)

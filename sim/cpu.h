@@ -69,6 +69,7 @@ struct sim_cpu {
     bool turn_again;           /* this turn began at a mach_relax: all it reads is read in the loop */
     bool turn_moot;            /* asleep, and a word surely read in the loop has changed */
     bool turn_wrote;           /* the turn changed something: the next one will be another */
+    bool turn_polled;          /* a program's turn looked for interrupts: it must not sleep while one waits */
     bool turn_outside;         /* the turn looked at something that changes without a write: clock, device */
 
     struct sim_pending pending, flushing;         /* what it, and what its flusher, does when it is chosen */

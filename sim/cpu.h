@@ -71,6 +71,7 @@ struct sim_cpu {
     bool turn_wrote;           /* the turn changed something: the next one will be another */
     bool turn_cas;             /* a compare-and-swap of the turn has failed */
     u64 cas_object, cas_value; /* ... there, on this value: failing on the same one again teaches nothing new */
+    bool turn_polled;          /* a program's turn looked for interrupts: it must not sleep while one waits */
     bool turn_outside;         /* the turn looked at something that changes without a write: clock, device */
 
     struct sim_pending pending, flushing;         /* what it, and what its flusher, does when it is chosen */

@@ -6,6 +6,7 @@
  * the own flusher (sim_drain), so that a run of zeros is fair. A CPU whose whole turn of a loop changed nothing, and nothing of what it read
  * has changed, sleeps until one of these words does. When nobody can step, the clock jumps to the next timer; without one the machine is
  * deadlocked, or a world is at its end. Invariant: the CPU whose fiber runs is sim->current. */
+#include "irq.h"
 #include "machine_model.h"
 #include "race.h"
 #include "store_buffer.h"
@@ -312,7 +313,8 @@ void mach_relax(void)
     struct sim *s = cpu->sim;
     const bool outside = cpu->turn_outside || (!cpu->turn_words && !cpu->turn_wrote);   /* a turn that looks at nothing is a delay */
     const bool same = cpu->turn_words > TURN_WORDS ? cpu->turn_writes == s->writes : turn_same(cpu);
-    const bool failed = !outside && cpu->turn_words, asleep = failed && (same || s->await_last);
+    const bool held = cpu->turn_polled && irq_held(cpu);
+    const bool failed = !outside && cpu->turn_words, asleep = failed && !held && (same || s->await_last);
     if (!s->unit && failed)
         s->awaits++;
     if (!s->unit && asleep) {
@@ -325,7 +327,7 @@ void mach_relax(void)
     }
     cpu->turn_writes = s->writes;
     cpu->turn_words = 0;
-    cpu->turn_outside = cpu->turn_wrote = false;
+    cpu->turn_outside = cpu->turn_wrote = cpu->turn_polled = false;
     cpu->turn_again = true;
     if (!cpu->turn_cas)
         cpu->cas_object = OBJECT_NONE;

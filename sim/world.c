@@ -124,6 +124,7 @@ bool world_poll(void)
 {
     struct sim_cpu *cpu = sim_this();
     sim_look(cpu, __builtin_return_address(0));
+    cpu->turn_polled = true;
     if (!sim_irq_pending(cpu))
         return false;
     world_interrupt(cpu);

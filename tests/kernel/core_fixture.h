@@ -34,20 +34,19 @@ static inline struct cpu *core_cpu(struct core *w, u32 n)
     return w->kern->cpu[n];
 }
 
-static inline int core_setup_as(void **state, enum sim_vendor vendor)
+/* On a machine that exists: CPUs 0 .. cpus - 1. */
+static inline void core_open(struct core *w, struct sim *s, u32 cpus)
 {
-    struct core *w = calloc(1, sizeof(*w));
-    w->sim = sim_unit(CORE_CPUS, 0x1000000, vendor);
-    assert_non_null(w->sim);
+    w->sim = s;
     w->kern = sim_phys(w->sim, CORE_KERN, sizeof(struct kern));
     mach_kern_set(w->kern);
     w->kern->mem = mem_init(CORE_POOL, CORE_POOL_BYTES);
-    w->kern->cpu_count = CORE_CPUS;
+    w->kern->cpu_count = cpus;
     w->kern->host_leaf_level = 2;
     w->kern->boot.apic_base = 0xfee00000;
     w->kern->quota.limit.v = CORE_POOL_BYTES;
     w->quota.limit.v = CORE_QUOTA;
-    for (u32 i = 0; i < CORE_CPUS; i++) {
+    for (u32 i = 0; i < cpus; i++) {
         struct cpu *c = sim_phys(w->sim, CORE_KERN + (i + 4) * 0x4000, sizeof(*c));
         static_assert(sizeof(struct cpu) <= 0x4000 && sizeof(struct kern) <= 0x10000, "the place above");
         w->kern->cpu[i] = c;
@@ -61,6 +60,14 @@ static inline int core_setup_as(void **state, enum sim_vendor vendor)
     }
     w->cpu = core_cpu(w, 0);
     w->free_bytes = mem_free_bytes(w->kern->mem);
+}
+
+static inline int core_setup_as(void **state, enum sim_vendor vendor)
+{
+    struct core *w = calloc(1, sizeof(*w));
+    struct sim *s = sim_unit(CORE_CPUS, 0x1000000, vendor);
+    assert_non_null(s);
+    core_open(w, s, CORE_CPUS);
     *state = w;
     return 0;
 }

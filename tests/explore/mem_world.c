@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Memory between two CPUs: a child PD on CPU 1 uses a page that CPU 0 takes back. Not here: what each walk may see (the machine judges that). */
+/* Memory between two CPUs: a child PD on CPU 0 uses a page that CPU 1 takes back. Not here: what each walk may see (the machine judges that). */
 #include "kernel_world.h"
 
 #define CHILD SEL(0)
@@ -40,8 +40,8 @@ static void begin(void (*actor)(void *))
     struct pd *const child = kernel_world_pd(CHILD);
     u64 done;
     world_assert(space_mem_delegate(&f->pd->memory, PAGE, &child->memory, PAGE, 1, RIGHT_R | RIGHT_W, &done) == OK, "no page");
-    kernel_world_thread(0, f->pd, 10, ACTOR, actor, NULL);
-    kernel_world_thread(1, child, 10, USER, use, NULL);
+    kernel_world_thread(1, f->pd, 10, ACTOR, actor, NULL);
+    kernel_world_thread(0, child, 10, USER, use, NULL);
     world_owe(1);
 }
 
@@ -64,7 +64,7 @@ static void kill_actor(void *arg)
 static void kill_setup(void)
 {
     begin(take_back_doomed);
-    kernel_world_thread(0, kernel_world()->pd, 5, KILLER, kill_actor, NULL);
+    kernel_world_thread(1, kernel_world()->pd, 5, KILLER, kill_actor, NULL);
     kernel_world_ready();
 }
 

@@ -103,6 +103,22 @@ def bad_input(tap: Tap) -> None:
     tap.check(not wrong, f"explore command: {len(BAD)} kinds of bad input: status 2 and one line", "\n".join(wrong))
 
 
+def prefixes(tap: Tap) -> None:
+    """A search that is cut at once, and goes on by prefixes: does it still see all?"""
+    whole, jobs.PROBE_RUNS = jobs.PROBE_RUNS, 1
+    try:
+        found = jobs.run(jobs.Search(BINARY, "lost_wakeup", "bounded", ("--model", "tso")), jobs.Local())
+        tap.check(found["status"] == "bug" and found["jobs"] > 1 and found["schedule"], "explore command: a bug that a prefix has", str(found))
+        alone = json.loads(subprocess.run([str(BINARY), "run", "message", "--json"], capture_output=True, text=True).stdout)
+        parts = jobs.run(jobs.Search(BINARY, "message", "bounded"), jobs.Local())
+        tap.check(parts["status"] == alone["status"] == "clean" and parts["reached"] == alone["bound"] and parts["distinct"] >= alone["distinct"] and parts["points"] == alone["points"],
+                  "explore command: prefixes cover what the whole covers", f"{alone}\n{parts}")
+        short = jobs.run(jobs.Search(BINARY, "message", "bounded", runs=9), jobs.Local())
+        tap.check(short["status"] == "budget" and short["runs"] < alone["runs"] and 0 < short["coverage"] < 1, "explore command: a budget smaller than the number of prefixes", str(short))
+    finally:
+        jobs.PROBE_RUNS = whole
+
+
 def workers(tap: Tap) -> None:
     """Two workers against one process."""
     for args in (("message", "--strategy", "bounded"), ("mpscone", "--strategy", "bounded", "--runs", "6000"), ("ring", "--strategy", "pct", "--runs", "12000", "--seed", "3"),
@@ -186,6 +202,7 @@ def run(tap: Tap) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         statuses(tap, Path(scratch))
         bad_input(tap)
+        prefixes(tap)
         workers(tap)
         stub(tap, Path(scratch))
     killed(tap)

@@ -77,6 +77,15 @@ void sim_did(struct sim_cpu *cpu, enum sim_op op, enum sim_effect effect, u64 ob
     };
 }
 
+void sim_ordered(struct sim *s, enum sim_op op, enum sim_effect effect, u64 object)
+{
+    if (s->unit || !s->world)
+        return;
+    *event_new(s) = (struct sim_event){
+        .object = object, .site = s->current->pending.site, .step = s->step, .agent = s->step_agent[s->step], .op = (u8)op, .effect = (u8)effect,
+    };
+}
+
 void sim_flushed(struct sim_cpu *cpu, const struct sim_pending *p, u64 before, u64 after)
 {
     struct sim *s = cpu->sim;

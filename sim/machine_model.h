@@ -105,6 +105,7 @@ void sim_pass(struct sim_cpu *cpu);                    /* the CPU waits for time
 void sim_point(struct sim_cpu *cpu, enum sim_op op, u64 object, u32 bytes, const void *site);   /* a schedule point in worlds too */
 void sim_did(struct sim_cpu *cpu, enum sim_op op, enum sim_effect effect, u64 object, u64 before, u64 after);
 void sim_flushed(struct sim_cpu *cpu, const struct sim_pending *p, u64 before, u64 after);   /* its flusher did */
+void sim_ordered(struct sim *s, enum sim_op op, enum sim_effect effect, u64 object);   /* this step did, and no spin loop waits for it */
 const void *sim_object_memory(const struct sim *s, u64 object);   /* where a memory object is; NULL: it is none */
 u64 sim_object(const struct sim *s, const void *address);
 

@@ -48,6 +48,8 @@ void translations_wrote(struct sim *s, const void *address, u64 before, u64 afte
     const u64 phys = (u64)address - (u64)s->ram;
     if (!t || phys >= s->ram_bytes || phys & 7 || before == after)
         return;
+    if (before && memory_is_table(s, phys))
+        sim_ordered(s, OP_STORE, EFFECT_ADD, OBJECT_TABLES);
     history_add(&t->history, phys, before, ++t->now);
     linked_add(&t->linked, after);
 }
@@ -72,6 +74,7 @@ void translations_copy(struct sim *s, const void *to, const void *from, u64 byte
 static struct tlb_event *add(struct sim_cpu *cpu, enum tlb_what what, const struct walk_root *root)
 {
     struct translations *t = cpu->sim->translations;
+    sim_ordered(cpu->sim, OP_INVALIDATE, EFFECT_READ, OBJECT_TABLES);
     return tlb_log_add(&t->log[cpu->id], ++t->now, what, root);
 }
 

@@ -80,6 +80,7 @@ void translations_freed(struct sim *s, u64 phys, u64 bytes)
             sim_broken(RULE_TLB_ROOT, "freed 0x%lx: it is the top-level table that CPU %u has loaded", phys, i);
     if (!t || !linked_any(&t->linked, phys, r.end))
         return;
+    sim_ordered(s, OP_STATE, EFFECT_ADD, OBJECT_TABLES);
     for (u32 i = 0; i < s->cpu_count; i++) {
         const struct walk_root *root = &loaded(t, i)->root;
         if (!reaches(&s->cpu[i], root, &r))

@@ -45,6 +45,8 @@ extern const char *const sim_op_name[OP_COUNT];
 #define OBJECT_APIC(cpu)    (3ul << 60 | (cpu))
 #define OBJECT_VMCS(phys)   (4ul << 60 | (phys))
 #define OBJECT_CPU(cpu)     (5ul << 60 | (cpu))       /* state no other agent sees */
+#define OBJECT_TABLES       (6ul << 60)               /* words that a CPU may have cached: they change and are freed (ADD), CPUs load and
+                                                         invalidate (READ); which came first decides what may be stale */
 #define OBJECT_CLASS(o)     ((o) >> 60)
 #define OBJECT_ADDRESS(o)   ((o) & ~(15ul << 60))
 

@@ -128,7 +128,7 @@ static void four_setup(void)
 }
 
 DEFERRING_WORLD(tlb_four, .question = "Four initiators at once?", .cpus = 4, .setup = four_setup,
-                .program = { deferring_initiator, deferring_initiator, deferring_initiator, deferring_initiator }, .preemptions = 1);
+                .program = { deferring_initiator, deferring_initiator, deferring_initiator, deferring_initiator }, .delays = 1);
 
 /* ---- A CPU loads the space, or another one, meanwhile ---- */
 

@@ -142,7 +142,8 @@ static void start_destroy_setup(void)
 }
 
 KERNEL_WORLD(sched_start_destroy, .question = "Is an EC released that is on its way to its CPU with new time?", .cpus = 2,
-             .setup = start_destroy_setup);
+             .setup = start_destroy_setup,
+             .preemptions = 1, .delays = 1);
 
 /* ---- Help along a chain of two handlers, the inner one of which waits ---- */
 
@@ -213,7 +214,7 @@ static void help_destroy_end(void)
 }
 
 KERNEL_WORLD(sched_help_destroy, .question = "A handler goes that a client helps, and that calls another: are all clients told?", .cpus = 2,
-             .setup = help_destroy_setup, .end = help_destroy_end, .preemptions = 2, .delays = 1);
+             .setup = help_destroy_setup, .end = help_destroy_end, .preemptions = 1, .delays = 1);
 
 /* ---- The same, and the outer handler dies of an exception that nobody handles ---- */
 

@@ -186,10 +186,11 @@ def killed(tap: Tap) -> None:
     out, error = process.communicate(timeout=120)
     tap.check(seen == 8 and same(out) == wanted, "explore command: a worker is killed half-way: nothing changes", f"{seen} {out} {error[-500:]}")
     process = subprocess.Popen([str(ROOT / "orrery"), "explore", "mcs_5", "--strategy", "bounded", "--jobs", "2"], env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    running, end = [], time.monotonic() + 60
-    while not running and time.monotonic() < end:
-        running = _explorers(process.pid)
-        time.sleep(0.1)
+    before, running, end = set(), set(), time.monotonic() + 60
+    while not running and time.monotonic() < end:   # one that has been there for a while: the first prefix takes minutes
+        now = set(_explorers(process.pid))
+        before, running = now, before & now
+        time.sleep(0.5)
     process.kill()
     process.wait()
     time.sleep(3)

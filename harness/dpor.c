@@ -39,6 +39,10 @@ void footprint_add(struct footprint *f, const struct sim_event *e)
     const enum sim_effect effect = effect_of(e);
     if (effect == EFFECT_NONE || f->count > PRINT_MAX)
         return;
+    if (e->op == OP_STATE && e->bytes > 8) {
+        f->count = PRINT_MAX + 1;
+        return;
+    }
     for (u32 i = 0; i < f->count; i++)
         if (f->object[i] == (e->object & ~7ul) && f->effect[i] == effect)
             return;
@@ -186,12 +190,9 @@ static void conflict(struct dpor *d, u32 f, const u32 *with, u32 count, const st
     }
 }
 
-static bool access_one(struct dpor *d, u32 f, const struct sim_event *e, const struct race_use *u)
+static bool access_word(struct dpor *d, u32 f, u64 object, enum sim_effect effect, const struct race_use *u)
 {
-    const enum sim_effect effect = effect_of(e);
-    if (effect == EFFECT_NONE)
-        return true;
-    struct touched *t = touched_of(d, e->object);
+    struct touched *t = touched_of(d, object);
     if (!t)
         return false;
     u32 with[2 * DPOR_AGENTS + 1], count = 0;
@@ -210,6 +211,17 @@ static bool access_one(struct dpor *d, u32 f, const struct sim_event *e, const s
     } else {
         (effect == EFFECT_READ ? t->read : t->add)[agent] = f + 1;
     }
+    return true;
+}
+
+/* Memory that changes hands conflicts with every access to any of it. */
+static bool access_one(struct dpor *d, u32 f, const struct sim_event *e, const struct race_use *u)
+{
+    const enum sim_effect effect = effect_of(e);
+    const u32 bytes = e->op == OP_STATE ? max(e->bytes, 1u) : 1;
+    for (u64 at = e->object & ~7ul; effect != EFFECT_NONE && at < e->object + bytes; at += 8)
+        if (!access_word(d, f, at, effect, u))
+            return false;
     return true;
 }
 

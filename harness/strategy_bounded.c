@@ -103,8 +103,10 @@ static void decision_fill(struct search *q, struct decision *d, u32 bound, enum 
     const struct sim_agents *a = sim_agents(q->sim);
     *d = (struct decision){ .bound = bound, .kind = (u8)kind, .spent = q->spent, .branches = kind != CHOICE_SKEW && kind != CHOICE_SLICE };
     const bool all = q->split || q->x->options.unreduced;   /* who splits has not learned who shares what */
-    if (kind == CHOICE_DRAIN)   /* of a word that nobody else looks at; those behind it may wait by themselves */
-        d->branches = all || order_shared(&q->order, sim_pending(q->sim, world_current(q->x->world))->object);
+    /* Whether a word waits that nobody else looks at, nobody sees; a store behind it may wait by itself, at the same price. Not counted among the
+     * reductions: the runs it saves have other events (a flush for a store), and the same outcomes. */
+    if (kind == CHOICE_DRAIN)
+        d->branches = q->split || order_shared(&q->order, sim_pending(q->sim, world_current(q->x->world))->object);
     if (kind != CHOICE_STEP)
         return;
     d->branches = all || worth_a_switch(q, a);

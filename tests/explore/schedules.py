@@ -33,6 +33,11 @@ def replay(binary: Path, path: Path) -> tuple[int, str]:
     return done.returncode, f"{found['end']}: {found['message']}" if found["status"] == "bug" else found["status"]
 
 
+def kind(verdict: str) -> str:
+    """What does not change with the addresses of things: how it ended, and the broken rule if there is one."""
+    return verdict.split("]")[0]
+
+
 def run(tap: Tap, folder: Path = FOLDER) -> None:
     """Every schedule; the binary of the kernel itself must be built."""
     paths: dict[str, list[Path]] = {}
@@ -44,7 +49,7 @@ def run(tap: Tap, folder: Path = FOLDER) -> None:
                 for path in of:
                     status, said = replay(binary, path)
                     wanted = (0, "clean") if mutant == "-" else (1, header(path).get("verdict", ""))
-                    tap.check((status, said) == wanted, f"schedule {path.name}: {wanted[1]}", f"status {status}: {said}\n./orrery explore --replay {path} --mode tolerant")
+                    tap.check((status, kind(said)) == (wanted[0], kind(wanted[1])), f"schedule {path.name}: {wanted[1]}", f"status {status}: {said}\n./orrery explore --replay {path} --mode tolerant")
         except BadInput as error:
             tap.fail(f"schedules of mutant {mutant}", str(error))
 

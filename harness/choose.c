@@ -13,7 +13,7 @@ void choose_straight(struct choose_straight *c)
 }
 
 /* splitmix64: every seed, 0 included, gives a good sequence. */
-static u64 random_next(u64 *state)
+u64 choose_next(u64 *state)
 {
     u64 z = *state += 0x9e3779b97f4a7c15ul;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ul;
@@ -24,7 +24,7 @@ static u64 random_next(u64 *state)
 static u32 random_answer(struct chooser *self, u32 bound, enum choice_kind kind)
 {
     struct choose_random *c = container_of(self, struct choose_random, chooser);
-    const u64 r = random_next(&c->state);
+    const u64 r = choose_next(&c->state);
     if ((u32)r % 1000 >= c->per_mille[kind])
         return 0;
     return 1 + (u32)((r >> 32) % (bound - 1));

@@ -15,6 +15,7 @@ struct choose_random {
     u64 state;
     u32 per_mille[CHOICE_KINDS];
 };
+u64 choose_next(u64 *state);   /* the sequence behind it: splitmix64 */
 void choose_random(struct choose_random *c, u64 seed);   /* sets the usual rates: no faults, no input */
 
 /* A list: the n-th question gets the n-th answer, and 0 after its end. An answer outside the bound becomes 0 and is counted. */

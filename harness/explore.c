@@ -11,14 +11,6 @@
 #define ANSWERS_MAX   (1u << 24)
 #define SEEN_BITS     22u
 
-u64 explore_random(u64 *state)
-{
-    u64 z = *state += 0x9e3779b97f4a7c15ul;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ul;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebul;
-    return z ^ z >> 31;
-}
-
 struct explore_bound explore_cost(const struct sim *s, u32 answer, enum choice_kind kind)
 {
     const struct sim_agents *a = sim_agents(s);

@@ -81,7 +81,6 @@ u64 explore_hash(const struct explore *x);                        /* of the last
 enum explore_status explore_verdict(struct explore *x, bool all);   /* after the last run: BUG, or CLEAN if all runs were made, else BUDGET */
 /* What an answer costs. */
 struct explore_bound explore_cost(const struct sim *s, u32 answer, enum choice_kind kind);
-u64 explore_random(u64 *state);   /* splitmix64 */
 
 /* A strategy makes runs until one fails (EXPLORE_BUG; outcome is of that run), all are done (CLEAN) or the budget is spent. */
 struct strategy {

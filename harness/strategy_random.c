@@ -4,6 +4,7 @@
  * PCT (Burckhardt et al., ASPLOS 2010): each agent gets a random priority, the highest that can step does; at depth - 1 random places the one
  * that steps falls below all others. A bug of depth d among n agents and k steps is met with probability 1 / (n k^(d-1)) at least. Answers that are no
  * steps (a stale translation, a store that waits) are as rare or frequent as each run's own random rate says. */
+#include "choose.h"
 #include "explore.h"
 #include "order.h"
 
@@ -15,7 +16,7 @@
 static u64 run_state(const struct explore *x, u64 index)
 {
     u64 state = x->options.seed * 0x2545f4914f6cdd1dul + index;
-    return explore_random(&state) ^ index;
+    return choose_next(&state) ^ index;
 }
 
 struct walk {
@@ -29,7 +30,7 @@ struct walk {
 
 static u32 other(struct walk *w, u32 bound, enum choice_kind kind)
 {
-    const u64 r = explore_random(&w->state);
+    const u64 r = choose_next(&w->state);
     if (kind == CHOICE_INPUT)
         return (u32)(r >> 32) % bound;
     const u32 rate = kind == CHOICE_FAULT ? w->fault_rate : w->rate;
@@ -43,14 +44,14 @@ static void walk_init(struct walk *w, struct explore *x, u64 index)
     w->state = run_state(x, index);
     w->world = x->world;
     w->sim = world_machine(x->world);
-    w->rate = rates[explore_random(&w->state) % array_size(rates)];
+    w->rate = rates[choose_next(&w->state) % array_size(rates)];
     w->fault_rate = x->options.bound.faults ? 32 : 0;
 }
 
 static u32 walk_answer(struct chooser *self, u32 bound, enum choice_kind kind)
 {
     struct walk *w = container_of(self, struct walk, chooser);
-    return kind == CHOICE_STEP ? (u32)(explore_random(&w->state) >> 32) % bound : other(w, bound, kind);
+    return kind == CHOICE_STEP ? (u32)(choose_next(&w->state) >> 32) % bound : other(w, bound, kind);
 }
 
 struct pct {
@@ -63,7 +64,7 @@ struct pct {
 static u32 pct_priority(struct pct *p, u32 agent)
 {
     if (!p->priority[agent])
-        p->priority[agent] = CHANGES_MAX + 1 + (u32)(explore_random(&p->walk.state) >> 40);
+        p->priority[agent] = CHANGES_MAX + 1 + (u32)(choose_next(&p->walk.state) >> 40);
     return p->priority[agent];
 }
 
@@ -140,7 +141,7 @@ static void make_pct(struct explore *x, u64 index, void *room)
     walk_init(&p->walk, x, index);
     p->walk.chooser.choose = pct_answer;
     for (u32 i = 0; i < p->changes; i++)
-        p->change[i] = 1 + (u32)(explore_random(&p->walk.state) >> 32) % steps;
+        p->change[i] = 1 + (u32)(choose_next(&p->walk.state) >> 32) % steps;
 }
 
 static enum explore_status explore_walk(struct explore *x)

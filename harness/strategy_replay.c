@@ -3,6 +3,7 @@
 #include "strategy_replay.h"
 #include <stdlib.h>
 #include <string.h>
+#include "choose.h"
 
 #define INDEX_BITS 18u
 #define SEEN_MAX   (1u << 20)
@@ -262,23 +263,23 @@ static bool neighbour(struct replay *r, u64 *state, const struct decision *base,
 {
     memcpy(next, base, count * sizeof(*next));
     *nexts = count;
-    const u32 at = count ? (u32)(explore_random(state) % count) : 0;
-    const u32 what = count ? (u32)(explore_random(state) % 3) : 2;
+    const u32 at = count ? (u32)(choose_next(state) % count) : 0;
+    const u32 what = count ? (u32)(choose_next(state) % 3) : 2;
     if (what < 2)
         next[at] = next[--*nexts];
     if (what == 0)
         return true;
-    const struct replay_question *q = r->seen_count ? &r->seen[explore_random(state) % r->seen_count] : NULL;
+    const struct replay_question *q = r->seen_count ? &r->seen[choose_next(state) % r->seen_count] : NULL;
     if (!q || q->bound < 2)
         return false;
     struct decision *d = &next[(*nexts)++];
-    *d = (struct decision){ .at = q->at, .step = q->step, .kind = q->kind, .value = 1 + (u32)(explore_random(state) % (q->bound - 1)) };
+    *d = (struct decision){ .at = q->at, .step = q->step, .kind = q->kind, .value = 1 + (u32)(choose_next(state) % (q->bound - 1)) };
     if (q->kind == CHOICE_STEP) {
         u32 others[SIM_AGENTS], n = 0;
         for (u32 agent = 0; agent < SIM_AGENTS; agent++)
             if (agent != q->agent && (agent >= SIM_FLUSHER ? q->flushers : q->cpus) & bit(agent % SIM_FLUSHER))
                 others[n++] = agent;
-        d->value = others[explore_random(state) % n];
+        d->value = others[choose_next(state) % n];
     }
     return true;
 }

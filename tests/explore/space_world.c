@@ -14,6 +14,8 @@
 #define EXTRA  (PAGE + FIXTURE_PAGES)     /* pages behind the fixture's own, in the same table */
 #define PAGES  4ul
 
+#define LONG   .preemptions = 1, .delays = 1   /* more takes minutes */
+
 static struct pd *child;
 static u64 utcb, done;
 
@@ -52,7 +54,7 @@ static void two_setup(void)
 }
 
 KERNEL_WORLD(space_two, .question = "Two CPUs revoke from the space they share: do both return, and when all is flushed?", .cpus = 2,
-             .setup = two_setup);
+             .setup = two_setup, LONG);
 
 /* ---- Part of what was delegated is revoked while all of it is used ---- */
 
@@ -92,7 +94,7 @@ static void part_setup(void)
     kernel_world_ready();
 }
 
-KERNEL_WORLD(space_part, .question = "A part is revoked: does the rest stay, at every moment?", .cpus = 2, .setup = part_setup);
+KERNEL_WORLD(space_part, .question = "A part is revoked: does the rest stay, at every moment?", .cpus = 2, .setup = part_setup, LONG);
 
 static void use_part(void *arg)
 {
@@ -116,7 +118,7 @@ static void part_gone_setup(void)
 }
 
 KERNEL_WORLD(space_part_gone, .question = "Can a page be read after the revocation of just this part has returned?", .cpus = 2,
-             .setup = part_gone_setup);
+             .setup = part_gone_setup, LONG);
 
 /* ---- Delegated and revoked at once: what is mapped is what is held ---- */
 
@@ -156,7 +158,7 @@ static void race_after(void)
 }
 
 WORLD_TEST(space_race, .question = "Delegated and revoked at once: is what is mapped what is held?", .cpus = 2, .ram_bytes = FIXTURE_RAM,
-           .setup = race_setup, .after = race_after, .program = { kernel_world_cpu, kernel_world_cpu });
+           .setup = race_setup, .after = race_after, LONG, .program = { kernel_world_cpu, kernel_world_cpu });
 
 /* ---- The UTCB of an EC that goes ---- */
 
@@ -186,4 +188,4 @@ static void utcb_setup(void)
     kernel_world_ready();
 }
 
-KERNEL_WORLD(space_utcb, .question = "Is the memory of a UTCB freed only after no CPU can translate to it?", .cpus = 2, .setup = utcb_setup);
+KERNEL_WORLD(space_utcb, .question = "Is the memory of a UTCB freed only after no CPU can translate to it?", .cpus = 2, .setup = utcb_setup, LONG);

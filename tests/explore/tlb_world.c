@@ -112,7 +112,7 @@ static void two_setup(void)
 }
 
 CORE_WORLD(tlb_two, .question = "Two initiators that ask each other: do both generations become complete?", .cpus = 2, .setup = two_setup,
-           .program = { initiator, initiator });
+           .program = { initiator, initiator }, .preemptions = 2, .delays = 1);
 
 static void three_setup(void)
 {
@@ -183,7 +183,7 @@ static void nested_initiator(void)
 }
 
 CORE_WORLD(tlb_kinds, .question = "Is a generation complete only after the kind of flush it is about?", .cpus = 3, .setup = kinds_setup,
-           .program = { initiator, nested_initiator, user });
+           .program = { initiator, nested_initiator, user }, .preemptions = 1, .delays = 1);
 
 /* ---- A batch: two spaces, loaded on a CPU each ---- */
 
@@ -211,4 +211,4 @@ static void batch_setup(void)
 }
 
 CORE_WORLD(tlb_batch, .question = "One request for two spaces: does it reach the CPUs of both?", .cpus = 3, .setup = batch_setup,
-           .program = { batch_initiator, user, user });
+           .program = { batch_initiator, user, user }, .preemptions = 1, .delays = 1);

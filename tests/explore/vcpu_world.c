@@ -27,7 +27,8 @@ static u64 status[2], reason[2], revoked, kicked;
 
 static bool guest_reads(struct sim_cpu *cpu, const struct sim_guest *g, struct engine_event *out)
 {
-    const struct sim_nested n = { .format = cpu->sim->config.vendor == SIM_VMX ? SIM_EPT : SIM_NPT, .root = g->nested_root, .tag = g->nested_tag, .nxe = true };
+    const bool vmx = cpu->sim->config.vendor == SIM_VMX;
+    const struct sim_nested n = { .format = vmx ? SIM_EPT : SIM_NPT, .root = g->nested_root, .tag = g->nested_tag, .nxe = true };
     struct sim_translation t;
     struct sim_nested_fault fault;
     const u64 late = world_peek(&revoked);
@@ -135,6 +136,8 @@ static void take_vcpu(void *arg)
     KERNEL_WORLD(id##_vmx, .vendor = SIM_VMX, .steps = 5000, __VA_ARGS__);                                            \
     KERNEL_WORLD(id##_svm, .vendor = SIM_SVM, .steps = 5000, __VA_ARGS__)
 
+#define LONG .preemptions = 1, .delays = 1   /* more takes minutes */
+
 /* ---- A kick ends a run ---- */
 
 static void with(void (*actor)(void *))
@@ -177,7 +180,8 @@ static void memory_end(void)
     world_assert(status[1] == OK && status[0] == OK && reason[0] == VCPU_EXIT_MMIO, "run: %lu, exit %lu, revoke: %lu", status[0], reason[0], status[1]);
 }
 
-BOTH(vcpu_memory, .question = "Can a guest read a page after its revocation has returned?", .cpus = 2, .setup = memory_setup, .end = memory_end);
+BOTH(vcpu_memory, .question = "Can a guest read a page after its revocation has returned?", .cpus = 2,
+     .setup = memory_setup, .end = memory_end, LONG);
 
 /* ---- The vCPU goes while it runs ---- */
 
@@ -200,7 +204,8 @@ static void taken_end(void)
     world_assert(status[1] == OK && (status[0] == OK || status[0] == STATUS_CAP), "run: %lu, revoke: %lu", status[0], status[1]);
 }
 
-BOTH(vcpu_end, .question = "Is a vCPU kept while its guest runs, and taken apart on its own CPU?", .cpus = 2, .setup = end_setup, .end = taken_end);
+BOTH(vcpu_end, .question = "Is a vCPU kept while its guest runs, and taken apart on its own CPU?", .cpus = 2,
+     .setup = end_setup, .end = taken_end, LONG);
 
 /* ---- Its EC goes: the vCPU stays, and another EC runs it ---- */
 
@@ -228,7 +233,8 @@ static void abandon_end(void)
     world_assert(status[1] == OK && !vcpu[0]->runner && !vcpu[0]->running.v, "the EC is gone, and its vCPU runs");
 }
 
-BOTH(vcpu_abandon, .question = "An EC is killed inside a run: does the run end?", .cpus = 2, .setup = abandon_setup, .end = abandon_end);
+BOTH(vcpu_abandon, .question = "An EC is killed inside a run: does the run end?", .cpus = 2,
+     .setup = abandon_setup, .end = abandon_end, LONG);
 
 /* ---- Two CPUs want to run one vCPU ---- */
 
@@ -270,7 +276,7 @@ static void state_setup(void)
     finish(1);
 }
 
-BOTH(vcpu_state, .question = "Are the state pages freed only after no CPU can translate to them?", .cpus = 2, .setup = state_setup);
+BOTH(vcpu_state, .question = "Are the state pages freed only after no CPU can translate to them?", .cpus = 2, .setup = state_setup, LONG);
 
 /* ---- Two guests one after the other, and the tags are used up in between ---- */
 
@@ -295,4 +301,5 @@ static void tags_end(void)
     world_assert(reason[0] == VCPU_EXIT_HLT && reason[1] == VCPU_EXIT_HLT, "exits %lu and %lu", reason[0], reason[1]);
 }
 
-BOTH(vcpu_tags, .question = "A VPID or ASID is used again: are the translations of its last owner gone?", .cpus = 1, .setup = tags_setup, .end = tags_end);
+BOTH(vcpu_tags, .question = "A VPID or ASID is used again: are the translations of its last owner gone?", .cpus = 1,
+     .setup = tags_setup, .end = tags_end);

@@ -25,6 +25,7 @@ EXPLORER = "build/explore/orrery-explore"
 UNIT = "build/plain/unit"
 MACHINE = "build/orrery-unicorn"
 SHORT = (["--strategy", "straight"], ["--strategy", "random", "--runs", "300"])
+GROUP = re.compile(r'^(?:\w+_(?:GROUP|TABLE)\(|static struct unit_group \w+ = \{ ")(\w+)', re.M)
 OWN_RUNS, OTHER_RUNS = 20000, 2000   # of the worlds named in the patch, of the others: together about two minutes
 
 
@@ -83,10 +84,10 @@ def _worlds(names: list[str], ways: tuple[list[str], ...], cpu_seconds: int) -> 
 
 
 def _groups() -> dict[str, list[str]]:
-    """The groups of unit tests, by the file they stand in."""
+    """The groups of unit tests, by the file they stand in, by whatever macro."""
     found: dict[str, list[str]] = {}
     for path in sorted((ROOT / "tests").rglob("*_test.c")):
-        found.setdefault(path.stem, []).extend(re.findall(r"^TEST_GROUP\((\w+)", path.read_text(), re.M))
+        found.setdefault(path.stem, []).extend(GROUP.findall(path.read_text()))
     return found
 
 

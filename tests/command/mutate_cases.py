@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -103,6 +104,15 @@ def findings(tap: Tap) -> None:
         tap.check(said == wanted, f"mutate: what is found by {what}", f"{said!r}, not {wanted!r}")
 
 
+def groups(tap: Tap) -> None:
+    """Each group in the binary is in the suite, or what only it finds survives."""
+    xml = {k: v for k, v in ENV.items() if k != "CMOCKA_XML_FILE"} | {"CMOCKA_MESSAGE_OUTPUT": "XML"}
+    done = subprocess.run([str(ROOT / suite.UNIT)], capture_output=True, text=True, errors="replace", env=xml)
+    there = set(re.findall(r'<testsuite name="(\w+)"', done.stdout + done.stderr))
+    known = {name for names in suite._groups().values() for name in names}
+    tap.check(len(there) > 50 and there <= known, "mutate: every group of unit tests is in the suite", " ".join(sorted(there - known)))
+
+
 def verdicts(tap: Tap) -> None:
     before, others = state(), trees()
     done = with_patch(change("kernel/core/tlb.c", "atomic_and(&old->cpus", "atomic_or(&old->cpus"), "--json")
@@ -132,5 +142,6 @@ def run(tap: Tap) -> None:
     operators(tap)
     bad_patches(tap)
     findings(tap)
+    groups(tap)
     verdicts(tap)
     interrupted(tap)

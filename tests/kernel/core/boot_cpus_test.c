@@ -75,6 +75,21 @@ static void the_timer_is_set_meanwhile(void **state)
     assert_non_null(strstr(message, "root: "));
 }
 
+/* ID 0 is no CPU's here; in the places behind the last CPU it stands, but they count for nothing. */
+static void come_up(void *arg)
+{
+    boot_ap();
+}
+
+static void a_cpu_that_nobody_started(void **state)
+{
+    fixture_cpu(f, 0);
+    f->k->boot.apic_id[0] = 7;
+    const char *message = sim_unit_expect_panic(f->sim, come_up, NULL);
+    assert_non_null(message);
+    assert_non_null(strstr(message, "nobody started"));
+}
+
 /* What firmware, machine and bundle keep is nobody's, to whole pages. */
 static void kept_memory_is_not_free(void **state)
 {
@@ -125,4 +140,4 @@ static void too_little_memory(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 TEST_GROUP(boot_cpus, T(all_here), T(waits_for_the_last), T(waits_no_longer_than_the_deadline), T(the_timer_is_set_meanwhile), T(kept_memory_is_not_free), T(the_pool),
-           T(too_little_memory));
+           T(too_little_memory), T(a_cpu_that_nobody_started));

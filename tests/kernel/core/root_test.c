@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What does the root program find when the machine has booted, and what does a bundle without sense lead to? Boots the whole machine; a scripted
  * engine is the root program. */
+#include "root.h"
 #include <string.h>
 #include "abi/info.h"
 #include "bundle_fixture.h"
+#include "kernel_fixture.h"
 #include "sim.h"
 #include "sim_mem.h"
 #include "unit.h"
@@ -166,6 +168,31 @@ static void no_bundle_is_refused(void **state)
     assert_non_null(strstr(r.message, "root: "));
 }
 
+/* Memory that root's address space has no room for is neither mapped nor named. */
+static void memory_without_room_is_not_named(void **state)
+{
+    enum { BUNDLE = 50 << 20, LOW = 52 << 20, LOW_END = 60 << 20 };
+    static const u64 limit = INFO_PAGE - ROOT_MEMORY;
+    struct fixture *f = fixture_open(1, SIM_NONE);
+    struct cpu *const cpu = fixture_cpu(f, 0);
+    u64 frame = 0;
+    u32 rights = 0;
+    bundle_fixture(mach_phys_to_virt(BUNDLE));
+    f->k->boot.bundle = BUNDLE;
+    f->k->boot.bundle_bytes = FIXTURE_BUNDLE;
+    f->k->user = (struct ranges){ .count = 4, .range = { { LOW, LOW_END }, { limit - PAGE_SIZE, limit + PAGE_SIZE }, { limit, limit + PAGE_SIZE },
+                                                         { limit - 3 * PAGE_SIZE, limit } } };
+    root_create(cpu);
+    assert_true(space_mem_lookup(&f->k->root_pd->memory, INFO_PAGE >> PAGE_BITS, &frame, &rights));
+    const struct info *const info = mach_phys_to_virt(frame << PAGE_BITS);
+    assert_int_equal(info->range_count, 2);
+    for (u32 i = 0; i < info->range_count; i++) {
+        const u64 base = info->range[i].base, end = base + info->range[i].bytes;
+        assert_true((base == limit - 3 * PAGE_SIZE && end == limit) || (base >= LOW && end <= LOW_END));   /* the program took some of that one */
+    }
+    fixture_close(f);
+}
+
 TEST_GROUP(root, cmocka_unit_test(boots_alone), cmocka_unit_test(boots_svm), cmocka_unit_test(boots_without_virtualization),
            cmocka_unit_test(boots_four_cpus), cmocka_unit_test(boots_four_cpus_xapic), cmocka_unit_test(bad_bundles_are_refused),
-           cmocka_unit_test(no_bundle_is_refused));
+           cmocka_unit_test(no_bundle_is_refused), cmocka_unit_test(memory_without_room_is_not_named));

@@ -231,7 +231,51 @@ static void the_target_is_filled_meanwhile(void **state)
     run_meanwhile(*state, true, STATUS_EXISTS);
 }
 
+/* Another CPU begins a revoke: the source is cut where that will be, and nothing is left for the node that one piece more needs. */
+static void cut(void *arg)
+{
+    struct meanwhile *const m = arg;
+    struct fixture *const f = m->f;
+    u64 g;
+    if (f->points++ < f->at || m->acted || !core_unlocked(f->w))
+        return;
+    m->acted = true;
+    core_cpu(f->w, 1);
+    core_preempt(f->w);
+    f->other = space_mem_revoke(f->w->kern->cpu[1], &f->s[A], THERE + 8, 8, true, &g);
+    core_ipi(f->w, 1);
+    atomic_store(&f->w->quota.limit, used(f));
+    core_cpu(f->w, 0);
+}
+
+static void the_source_is_cut_meanwhile(void **state)
+{
+    struct fixture *f = *state;
+    struct meanwhile m = { .f = f, .acted = true };
+    u32 stopped = 0;
+    assert_int_equal(delegate(f, ROOT, R1, B, THERE + 100, 1, RIGHT_R), OK);   /* makes the tables */
+    for (f->at = 0; m.acted; f->at++) {
+        u64 done;
+        assert_int_equal(delegate(f, ROOT, R0, A, THERE, 16, RW), OK);
+        f->points = 0;
+        m.acted = false;
+        sim_unit_hook(f->w->sim, cut, &m);
+        const enum status st = space_mem_delegate(&f->s[A], THERE, &f->s[B], THERE, 16, RW, &done);
+        sim_unit_hook(f->w->sim, NULL, NULL);
+        atomic_store(&f->w->quota.limit, CORE_QUOTA);
+        assert_true(!m.acted || f->other == STATUS_RESTART);   /* all is still there */
+        assert_true(st == OK ? done == 16 : st == STATUS_QUOTA && (done == 0 || done == 8));
+        assert_int_equal(pages_at(f, B, THERE, 16), done);
+        stopped += done == 8;
+        assert_int_equal(revoke(f, B, THERE, 16, true), OK);
+        assert_int_equal(revoke(f, A, THERE, 16, true), OK);
+        core_settle(f->w);
+        assert_true(f->at < 3000);
+    }
+    assert_true(stopped > 0);
+}
+
 TEST_GROUP(space_mem_steps, T(ranges_behind_the_end), T(steps_are_bounded), T(steps_of_filling_are_turns), T(all_pieces_or_none),
            T(revoke_goes_on_with_the_next_range), T(a_revoke_that_fails_takes_nothing), T(a_poor_descendant_stops_all), T(cuts_are_turns),
            T(the_source_is_taken_meanwhile),
-           T(the_target_is_filled_meanwhile));
+           T(the_target_is_filled_meanwhile), T(the_source_is_cut_meanwhile));

@@ -187,6 +187,24 @@ static void invalid_in_32_bits(void **state)
     guest_close(g);
 }
 
+/* A processor that leaves the host's state there spoils the save area; what is put back ends where that ends. */
+static void the_save_area_is_put_back(void **state)
+{
+    struct guest *g = guest_open(SIM_SVM);
+    struct vcpu_exit exit = { 0 };
+    u64 before[(VMCB(reserved_698) - VMCB(es)) / 8];
+    guest_enter(g, 0);
+    memcpy(before, (u8 *)g->v->hw + VMCB(es), sizeof(before));
+    for (u32 at = VMCB(es) - 8; at <= VMCB(reserved_698); at += 8)
+        vmcb_set(g->v, at, 0xbad0bad0bad0 + at);
+    vmcb_set(g->v, VMCB(exit_code), SVM_EXIT_INVALID);
+    assert_int_equal(virt_svm.exit(g->f->k->cpu[0], g->v, TRAP(TRAP_GUEST_EXIT, 0), 0, &exit), VIRT_EXIT_VMM);
+    assert_memory_equal(before, (u8 *)g->v->hw + VMCB(es), sizeof(before));
+    assert_int_equal(vmcb_get(g->v, VMCB(es) - 8), 0xbad0bad0bad0 + VMCB(es) - 8);
+    assert_int_equal(vmcb_get(g->v, VMCB(reserved_698)), 0xbad0bad0bad0 + VMCB(reserved_698));
+    guest_close(g);
+}
+
 /* The IRET that faults has not unblocked NMIs. */
 static void iret_faults(struct guest *g, struct sim_guest *guest)
 {
@@ -227,4 +245,5 @@ TEST_GROUP(svm, cmocka_unit_test(cpl_is_ss_dpl), cmocka_unit_test(plain_processo
            cmocka_unit_test(software_interrupt_then_alignment_check),
            cmocka_unit_test(refused_vmcb_is_named), cmocka_unit_test(asids_are_recycled), cmocka_unit_test(refused_flush_is_repeated),
            cmocka_unit_test(efer_hides_svme), cmocka_unit_test(pending_debug_is_refused), cmocka_unit_test(invalid_in_32_bits),
+           cmocka_unit_test(the_save_area_is_put_back),
            cmocka_unit_test(nmi_stays_blocked_until_iret_is_done));

@@ -6,6 +6,7 @@
 #include "abi/vcpu_groups.h"
 #include "arch/x86.h"
 #include "guest_fixture.h"
+#include "virt_sim.h"
 #include "virt_x86.h"
 #include "vmx_x86.h"
 
@@ -268,8 +269,37 @@ static void faulting_iret_blocks_nmis_again(void **state)
     guest_close(g);
 }
 
+/* Of an exception the exit's own information tells it, if there is any (28.2.3): without that bit, or with a bit that an earlier exit left there,
+ * NMIs stay as they are. */
+static void only_a_faulting_iret_blocks_nmis(void **state)
+{
+    const struct engine_event gp = { .kind = EVENT_EXCEPTION, .vector = VECTOR_GP, .error_valid = true }, cpuid = { .kind = EVENT_CPUID };
+    const u64 fault = VMX_INTR_VALID | VMX_EVENT_EXCEPTION << 8 | VECTOR_GP;
+    const struct { struct engine_event event; u64 info; u32 reason, blocked; } rows[] = {
+        { gp, fault, VCPU_EXIT_EXCEPTION, 0 },
+        { gp, fault | VMX_INTR_UNBLOCK, VCPU_EXIT_EXCEPTION, VCPU_BLOCKED_NMI },
+        { cpuid, VMX_INTR_UNBLOCK, VCPU_EXIT_CPUID, 0 },   /* not valid: the other bits mean nothing */
+    };
+    for (u32 i = 0; i < array_size(rows); i++) {
+        struct guest *g = guest_open(SIM_VMX);
+        u64 info = 0;
+        guest_fetch(g, VCPU_GROUP_CONTROL);
+        g->s->exceptions = 1u << VECTOR_GP;
+        g->s->want = VCPU_GROUP_ACTIVITY;
+        guest_enter(g, VCPU_GROUP_CONTROL);
+        guest_does(g, rows[i].event);
+        const u64 trap = guest_sim_enter(g->f->sim, 0, g->f->resumed[0], &info);
+        virt_sim_field(g->f->sim, 0, VMCS_EXIT_INTR_INFO, rows[i].info);
+        fixture_trap(g->f, 0, trap, info);
+        assert_int_equal(g->s->exit.reason, rows[i].reason);
+        assert_int_equal(g->s->interruptibility, rows[i].blocked);
+        guest_close(g);
+    }
+}
+
 TEST_GROUP(vmx, cmocka_unit_test(check_is_named), cmocka_unit_test(diagnosis_agrees_with_the_processor), cmocka_unit_test(error_code_in_real_mode),
            cmocka_unit_test(nmi_is_the_hosts), cmocka_unit_test(int1_in_64_bit_mode), cmocka_unit_test(pending_debug_is_delivered),
            cmocka_unit_test(debug_registers_are_left_alone), cmocka_unit_test(machine_check_is_the_hosts), cmocka_unit_test(fixed_bits_are_shadowed),
            cmocka_unit_test(tags_wrap), cmocka_unit_test(memory_is_cleared_of_the_vmcs),
-           cmocka_unit_test(exits_load_the_runners_space), cmocka_unit_test(faulting_iret_blocks_nmis_again));
+           cmocka_unit_test(exits_load_the_runners_space), cmocka_unit_test(faulting_iret_blocks_nmis_again),
+           cmocka_unit_test(only_a_faulting_iret_blocks_nmis));

@@ -25,8 +25,9 @@ typedef signed long s64;
 #define offset_of(t, m)        __builtin_offsetof(t, m)
 #define container_of(p, t, m)  ((t *)((u8 *)(p)-offset_of(t, m)))
 #define bit(n)                 (1ul << (n))
-#define min(a, b)              ((a) < (b) ? (a) : (b))
-#define max(a, b)              ((a) > (b) ? (a) : (b))
+/* Each operand is evaluated once: it may be an atomic load, which gives another value the second time. */
+#define min(a, b) ({ const __typeof__(a) min_a = (a); const __typeof__(b) min_b = (b); min_a < min_b ? min_a : min_b; })
+#define max(a, b) ({ const __typeof__(a) max_a = (a); const __typeof__(b) max_b = (b); max_a > max_b ? max_a : max_b; })
 #define align_up(v, a)         (((v) + ((a)-1)) & ~((a)-1))   /* a: a power of two */
 #define align_down(v, a)       ((v) & ~((a)-1))
 

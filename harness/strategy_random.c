@@ -58,6 +58,7 @@ struct pct {
     struct walk walk;
     u32 priority[SIM_AGENTS];          /* 0: not drawn yet */
     u32 change[CHANGES_MAX], changes;  /* steps at which the current one falls */
+    bool some_wait;                    /* of this run's stores some wait and some do not; else all or none of a CPU's */
     u32 step;
 };
 
@@ -82,7 +83,7 @@ static u32 pct_answer(struct chooser *self, u32 bound, enum choice_kind kind)
     struct pct *p = container_of(self, struct pct, walk.chooser);
     const struct sim_agents *a = sim_agents(p->walk.sim);
     const u32 cpu = world_current(p->walk.world);   /* who asks: a->current is who was asked last */
-    if (kind == CHOICE_DRAIN)   /* waits if its flusher ranks below its CPU */
+    if (kind == CHOICE_DRAIN && !p->some_wait)   /* waits if its flusher ranks below its CPU */
         return pct_priority(p, SIM_FLUSHER + cpu) < pct_priority(p, cpu);
     if (kind != CHOICE_STEP)
         return other(&p->walk, bound, kind);
@@ -140,6 +141,7 @@ static void make_pct(struct explore *x, u64 index, void *room)
     *p = (struct pct){ .changes = min(depth - 1, CHANGES_MAX) };
     walk_init(&p->walk, x, index);
     p->walk.chooser.choose = pct_answer;
+    p->some_wait = choose_next(&p->walk.state) & 1;
     for (u32 i = 0; i < p->changes; i++)
         p->change[i] = 1 + (u32)(choose_next(&p->walk.state) >> 32) % steps;
 }

@@ -160,6 +160,46 @@ static void race_after(void)
 WORLD_TEST(space_race, .question = "Delegated and revoked at once: is what is mapped what is held?", .cpus = 2, .ram_bytes = FIXTURE_RAM,
            .setup = race_setup, .after = race_after, LONG, .program = { kernel_world_cpu, kernel_world_cpu });
 
+/* ---- The source goes while it is delegated ---- */
+
+static void delegate_going(void *arg)
+{
+    const u64 s = program_hypercall(HYPERCALL_delegate, FIXTURE_SEL_PD, CHILD, EXTRA, EXTRA,
+                                    PAGES << 16 | RIGHT_R << 8 | SPACE_MEMORY << 4 | SPACE_MEMORY, 0);
+    world_assert(s == OK || s == STATUS_RANGE, "delegate: %lu", s);
+    world_paid();
+}
+
+static void revoke_source(void *arg)
+{
+    world_assert(revoke(EXTRA, PAGES, REVOKE_SELF) == OK, "revoke fails");
+    world_paid();
+}
+
+static void source_setup(void)
+{
+    struct fixture *const f = kernel_world_open(2);
+    child = kernel_world_pd(CHILD);
+    world_assert(space_mem_insert(&f->pd->memory, EXTRA, frame(0), PAGES, RIGHT_R) == OK, "no pages");
+    kernel_world_thread(0, f->pd, 10, ACTOR, delegate_going, NULL);
+    kernel_world_thread(1, f->pd, 10, USER, revoke_source, NULL);
+    world_owe(2);
+    kernel_world_ready();
+}
+
+static void source_after(void)
+{
+    u64 at;
+    u32 rights;
+    for (u64 n = 0; n < PAGES; n++)
+        world_assert(!space_mem_lookup(&child->memory, EXTRA + n, &at, &rights) && !ptab_lookup(&child->memory.ptab, EXTRA + n, &at, &rights),
+                     "page %lu outlives its source", n);
+    kernel_world_after();
+}
+
+WORLD_TEST(space_source, .question = "The source goes while it is delegated: does what was delegated go too?", .cpus = 2, .ram_bytes = FIXTURE_RAM,
+           .setup = source_setup, .after = source_after, .program = { kernel_world_cpu, kernel_world_cpu });
+
 /* ---- The UTCB of an EC that goes ---- */
 
 static void destroy_victim(void *arg)

@@ -152,6 +152,27 @@ static void several_end_elsewhere(void **state)
     assert_int_equal(atomic_load(&container_of(o, struct pd, object)->users), 1);
 }
 
+/* CPU 1, where a guest of the domain ran, has passed every epoch, but not yet dropped what it cached of the guest's tables. */
+static void tables_wait_for_the_flush(void **state)
+{
+    struct scene *s = *state;
+    struct pd *const pd = fixture_pd(s->f, 2 << 20, PD);
+    struct cpu *const other = s->f->k->cpu[1];
+    struct space_mem *guest;
+    const u64 limit = atomic_load(&s->f->pd->quota.limit);
+    assert_int_equal(pd_guest(pd, &guest), OK);
+    atomic_or(&guest->cpus, bit(1));
+    revoke_self(s, PD, 1);
+    for (u32 i = 0; i < 10; i++)
+        for (u32 n = 0; n < 2; n++)
+            epoch_quiesce(fixture_cpu(s->f, n));
+    assert_true(atomic_load(&other->tlb.requested) > atomic_load(&other->tlb.done));
+    assert_int_equal(atomic_load(&s->f->pd->quota.limit), limit);
+    tlb_handle(fixture_cpu(s->f, 1));
+    epoch_quiesce(fixture_cpu(s->f, 0));
+    assert_int_equal(atomic_load(&s->f->pd->quota.limit), limit + (2 << 20));
+}
+
 /* Whatever allocation fails: it says so, or the domain has all its parts. */
 static void half_a_domain(void **state)
 {
@@ -170,4 +191,5 @@ static void half_a_domain(void **state)
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-TEST_GROUP(pd_release, T(a_full_domain_in_pieces), T(a_utcb_in_many_places), T(utcbs_side_by_side), T(several_end_elsewhere), T(half_a_domain));
+TEST_GROUP(pd_release, T(a_full_domain_in_pieces), T(a_utcb_in_many_places), T(utcbs_side_by_side), T(several_end_elsewhere),
+           T(tables_wait_for_the_flush), T(half_a_domain));

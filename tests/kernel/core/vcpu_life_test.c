@@ -157,6 +157,27 @@ static void two_cpus_on_one_memory(void **state)
     guest_close(g);
 }
 
+/* A thread of the VMM on CPU 1 may translate to the state pages: every epoch is over, and they stay until it cannot any more. */
+static void state_pages_wait_for_the_flush(void **state)
+{
+    struct guest *g = guest_open_cpus(2, vendor_of(state));
+    struct fixture *const f = g->f;
+    fixture_thread(f, 1, f->pd, 10, NEW);
+    fixture_run(f, 1);
+    /* A neighbour: the table above stays, which else would wait for the flush itself, at the head of the queue. */
+    assert_int_equal(space_mem_insert(&f->pd->memory, (GUEST_STATE >> PAGE_BITS) + 16, f->frame + FIXTURE_PAGES, 1, RIGHT_R), OK);
+    assert_int_equal(space_obj_revoke(fixture_cpu(f, 0), &f->pd->objects, GUEST_SEL_VCPU, 1, true), OK);
+    for (u32 i = 0; i < 10; i++)
+        for (u32 n = 0; n < 2; n++)
+            epoch_quiesce(fixture_cpu(f, n));
+    assert_true(atomic_load(&f->k->cpu[1]->tlb.requested) > atomic_load(&f->k->cpu[1]->tlb.done));
+    const u64 used = atomic_load(&f->pd->quota.used);
+    tlb_handle(fixture_cpu(f, 1));
+    epoch_quiesce(fixture_cpu(f, 0));
+    assert_true(atomic_load(&f->pd->quota.used) <= used - sizeof(struct vcpu) - 2 * sizeof(struct vcpu_state));
+    guest_close(g);
+}
+
 /* What is to be released does not wait for the end of a guest that exits and exits. */
 static u32 released;
 static void release(struct cpu *cpu, struct epoch_item *item)
@@ -186,4 +207,4 @@ static void an_exit_ends_an_epoch(void **state)
 
 TEST_GROUP(vcpu_life, BOTH(half_a_vcpu), BOTH(a_cpu_that_cannot), BOTH(before_the_first_run), VCPU(groups_nobody_has, SVM),
            BOTH(the_fpu_begins_in_its_reset_state), BOTH(nothing_holds_the_vmm), BOTH(the_result_of_a_run), BOTH(kicks_interrupt_who_runs_only),
-           BOTH(an_exit_ends_an_epoch), BOTH(two_cpus_on_one_memory));
+           BOTH(an_exit_ends_an_epoch), BOTH(two_cpus_on_one_memory), BOTH(state_pages_wait_for_the_flush));

@@ -14,7 +14,7 @@
 #include "order.h"
 
 #define VISITED_BITS 24u
-#define RACE_LEVEL   1u          /* races are judged up to here, beyond it in runs without delays: judging takes half the time */
+#define THOROUGH     1u          /* up to this level, and beyond it in runs without delays, races are judged and each run is taken apart: most of the time */
 #define NODES_MAX    (1u << 20)
 
 struct step_cost {
@@ -40,7 +40,7 @@ struct search {
     bool full;
     bool beyond;              /* the prefix costs more than this level has */
     bool known;               /* the run was cut where it had nothing new */
-    bool races;               /* judged in every run of this level */
+    bool thorough;            /* every run of this level is */
 };
 
 static bool within(const struct explore_bound *a, const struct explore_bound *bound)
@@ -171,7 +171,7 @@ static bool search_next(struct search *q, u32 floor)
             const struct explore_bound total = add(d->spent, decision_cost(d, d->answer));
             if (within(&total, &q->bound)) {
                 q->keep = i + 1;
-                world_judge_races(q->x->world, q->races || !total.delays);   /* from here on the run spends no more */
+                world_thorough(q->x->world, q->thorough || !total.delays);   /* from here on the run spends no more */
                 return true;
             }
         }
@@ -236,10 +236,10 @@ static bool search_levels(struct search *q)
     const u32 levels = max(max(all.preemptions, all.delays), all.faults);
     for (u32 i = 0; i <= levels; i++) {
         q->bound = (struct explore_bound){ min(i, all.preemptions), min(i, all.delays), min(i, all.faults) };
-        q->races = i <= RACE_LEVEL || q->x->options.unreduced;
+        q->thorough = i <= THOROUGH || q->x->options.unreduced;
         u32 known;
         do {
-            world_judge_races(q->x->world, true);
+            world_thorough(q->x->world, true);
             known = order_shared_count(&q->order);
             if (!search_level(q))
                 return false;

@@ -19,5 +19,3 @@ void json_stats(struct json *j, const struct explore_stats *t);
 must_check bool events_write(const struct command *c, const struct explore *x, const struct symbols *symbols, const struct schedule *s);
 /* Name of the kernel mutant this binary is of; "-": none. Weak: a binary with a changed kernel has its own. */
 extern const char world_mutant[];
-/* Texts that go with a finding, one by one: writes number `index` and returns true, or false after the last. NULL: there are none. */
-extern bool (*events_stack)(const struct explore *x, u32 index, char *room, u32 bytes);

@@ -6,9 +6,26 @@
 #include <unistd.h>
 #include "explore_command.h"
 
-bool (*events_stack)(const struct explore *x, u32 index, char *room, u32 bytes);
-
 static const char *const effect_name[] = { [EFFECT_NONE] = "none", [EFFECT_READ] = "read", [EFFECT_ADD] = "add", [EFFECT_WRITE] = "write" };
+
+#define STACK_SITES 32u
+
+/* Of a race: what each side did, then a line per call, innermost first. */
+static void stacks_put(struct json *j, const struct explore *x, const struct symbols *symbols)
+{
+    json_open(j, "stacks", '[');
+    for (u32 side = 0; side < 2; side++) {
+        char text[4096];
+        u64 site[STACK_SITES];
+        const u32 count = world_race(x->world, side, text, sizeof(text), site, STACK_SITES);
+        u32 at = (u32)strlen(text);
+        for (u32 i = 0; i < count && at < sizeof(text); i++)
+            at += (u32)snprintf(text + at, sizeof(text) - at, "\n%s @0x%lx", symbols_name(symbols, site[i]), symbols_link(symbols, site[i]));
+        if (count)
+            json_text(j, NULL, text);
+    }
+    json_close(j, ']');
+}
 
 /* The line that makes this run again. getopt has put the test last, which means the same. */
 static void command_text(const struct command *c, char *room, u32 bytes)
@@ -113,10 +130,6 @@ static void head_put(struct json *j, const struct command *c, const struct explo
     json_text(j, "verdict", end_name(x->outcome.end));
     json_text(j, "rule", x->outcome.rule);
     json_text(j, "message", x->outcome.message);
-    json_open(j, "stacks", '[');
-    for (u32 i = 0; events_stack && events_stack(x, i, text, sizeof(text)); i++)
-        json_text(j, NULL, text);
-    json_close(j, ']');
     command_text(c, text, sizeof(text));
     json_text(j, "command", text);
     const ssize_t length = readlink("/proc/self/exe", text, sizeof(text) - 1);
@@ -141,6 +154,7 @@ bool events_write(const struct command *c, const struct explore *x, const struct
     if (j.file) {
         json_open(&j, NULL, '{');
         head_put(&j, c, x);
+        stacks_put(&j, x, symbols);
         agents_put(&j, x);
         labels_put(&j, x);
         events_put(&j, x, symbols);

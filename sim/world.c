@@ -359,6 +359,17 @@ u32 world_awaits(const struct world *w)
     return w->sim->awaits;
 }
 
+u32 world_race(const struct world *w, u32 side, char *what, u32 bytes, u64 *sites, u32 room)
+{
+    const struct race_report *r = race_last(w->sim);
+    if (!r || !room || side > 1)
+        return 0;
+    const struct race_side *s = side ? &r->earlier : &r->later;
+    snprintf(what, bytes, "%s %s of %lu bytes by CPU %u", s->atomic ? "atomic" : "plain", s->write ? "write" : "read", s->bytes, s->cpu);
+    sites[0] = s->site;
+    return 1 + race_stack(w->sim, s->node, sites + 1, room - 1);
+}
+
 u64 world_verify(struct world *w)
 {
     snapshot_restore(w->sim);
@@ -377,10 +388,7 @@ const char *world_name(const struct world *w, u64 object, char *room, u32 bytes)
     return "-";
 }
 
-u32 world_label_count(const struct world *w)
-{
-    return w->labels;
-}
+u32 world_label_count(const struct world *w) { return w->labels; }
 
 const char *world_label_at(const struct world *w, u32 index, u64 *object, u64 *bytes)
 {

@@ -13,6 +13,9 @@ void world_thorough(struct world *w, bool on);                       /* from the
 u32 world_current(const struct world *w);                            /* the CPU that steps */
 u32 world_steps(const struct world *w);                              /* steps since the snapshot */
 u32 world_awaits(const struct world *w);                             /* turns of waiting loops that failed in the last run */
+/* If the last run ended in a race: what was done on a side (0 the later access, 1 the earlier) into `what`, and the code addresses of the access and
+ * of the calls around it, innermost first; how many. 0: there was no race. */
+u32 world_race(const struct world *w, u32 side, char *what, u32 bytes, u64 *sites, u32 room);
 /* Opened with verify: put the snapshot back and compare all of RAM with it: ~0 if equal, else the first physical address that differs, which
  * somebody wrote unlogged. */
 u64 world_verify(struct world *w);

@@ -181,6 +181,26 @@ $(LIB_MAN): build/lib/%: docs/man.py sim/include/world.h harness/explore_options
 	@mkdir -p $(@D)
 	$(Q)$(PYTHON) docs/man.py $* >$@
 
+# The same under libFuzzer: kernel and worlds with coverage besides.
+build/worldfuzz/kernel/%.o: kernel/%.c
+	$(call say,CC cover,$<)
+	@mkdir -p $(@D)
+	$(Q)clang $(KERNEL) $(F_tsan) -fsanitize=thread -fsanitize-coverage=inline-8bit-counters,pc-table $(I_core) -Isim/seam -c -o $@ $< && $(WATCH) $@
+build/worldfuzz/%.o: %.c
+	$(call say,CC cover,$<)
+	@mkdir -p $(@D)
+	$(Q)clang $(HOSTED) $(F_tsan) -fsanitize=thread -fsanitize-coverage=inline-8bit-counters,pc-table $(I_tests) -Iscenarios/lib -c -o $@ $< && $(WATCH) $@
+WORLDFUZZ_OBJ := $(patsubst %.c,build/worldfuzz/%.o,$(filter-out %/main.c,$(EXPLORE_C)) $(EXPLORE_FIXTURE_C) $(LOCKFREE_C) $(filter-out %/memops.c,$(KERNEL_C)))
+build/fuzzers/world_fuzz: $(WORLDFUZZ_OBJ) $(EXPLORER_C:%.c=build/tsan/%.o) build/tsan/libsim.a
+	$(call say,FUZZ,$@)
+	@mkdir -p $(@D)
+	$(Q)clang -no-pie -fsanitize=fuzzer -o $@ $(filter %.o,$^) build/tsan/libsim.a -lcmocka
+fuzz-worlds: setup-base-unit
+	@$(MAKE) --no-print-directory build/fuzzers/world_fuzz
+	@mkdir -p build/fuzzers/corpus-$(WORLD) && ORRERY_WORLD=$(WORLD) build/fuzzers/world_fuzz -max_total_time=$(SECONDS_EACH) build/fuzzers/corpus-$(WORLD)
+WORLD ?= ring
+SECONDS_EACH ?= 60
+
 # What bench/ measures in the process.
 build/bench/explore_rate: bench/explore_rate.c $(filter-out build/explore/tests/explore/main.o,$(EXPLORE_OBJ)) build/explore/libkernel.a build/tsan/libsim.a build/explore/orrery-explore
 	$(call say,BENCH,$@)

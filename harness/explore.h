@@ -28,6 +28,8 @@ struct explore_options {
     u32 depth;                  /* pct */
     bool unreduced;             /* bounded: every run of the bound, equal ones too: what its reductions are held against */
     bool sc;                    /* no store buffers: every DRAIN is 0 */
+    const u8 *input;            /* bytes: the answers */
+    u64 input_bytes;
     const u32 *prefix;          /* bounded, dpor: explore only runs that begin with these answers */
     u32 prefix_count;
     void (*progress)(const struct explore_stats *stats);   /* after each run; NULL: none */
@@ -90,4 +92,5 @@ struct strategy {
     /* Prefixes of at most so many answers that together cover the search, each run once; CLEAN if all were given. NULL: cannot be split. */
     enum explore_status (*split)(struct explore *x, u32 answers, void (*take)(const u32 *answer, u32 count));
 };
-extern const struct strategy strategy_straight, strategy_random, strategy_pct, strategy_bounded, strategy_dpor;
+extern const struct strategy strategy_straight, strategy_random, strategy_pct, strategy_bounded, strategy_dpor, strategy_bytes;
+bool explore_bytes(struct explore *x, const u8 *data, u64 count);   /* a run of strategy_bytes; as explore_run */

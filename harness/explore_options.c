@@ -15,12 +15,13 @@ static const char usage[] =
         "       orrery-explore minimise FILE -o FILE      the shortest schedule that fails in the same way\n"
         "       orrery-explore selftest [--json]          does the explorer find what is known to be there?\n"
         "run:\n"
-        "  --strategy NAME       straight, random, pct, bounded, dpor (bounded)\n"
+        "  --strategy NAME       straight, random, pct, bounded, dpor, bytes (bounded)\n"
         "  --preemptions P, --delays D, --faults F       the bound (the test's own)\n"
         "  --model sc|tso        store buffers or not (the test's own)\n"
         "  --runs N              at most so many runs (the strategy's own)\n"
         "  --first N, --seed S   random, pct: index of the first run (0), seed (1)\n"
         "  --depth D             pct: changes of priority and one (3)\n"
+        "  --input FILE          bytes: one run whose answers are the bytes of this file\n"
         "  --prefix A,B,...      bounded, dpor: only runs that begin with these answers\n"
         "  --split N             bounded, dpor: print prefixes of N answers that together cover the search, and end\n"
         "  -o FILE, --raw        write the schedule of a finding, minimised unless raw\n"
@@ -41,7 +42,7 @@ static bool refuse(const char *option, const char *value, const char *wants)
     return false;
 }
 
-static const struct strategy *const strategies[] = { &strategy_straight, &strategy_random, &strategy_pct, &strategy_bounded, &strategy_dpor };
+static const struct strategy *const strategies[] = { &strategy_straight, &strategy_random, &strategy_pct, &strategy_bounded, &strategy_dpor, &strategy_bytes };
 
 static bool take_strategy(struct command *c, const char *value)
 {
@@ -93,6 +94,22 @@ static bool take_prefix(struct command *c, const char *value)
     return answer != NULL;
 }
 
+#define INPUT_MAX (1u << 20)
+
+static bool take_input(struct command *c, const char *value)
+{
+    FILE *file = fopen(value, "rb");
+    u8 *bytes = malloc(INPUT_MAX + 1);
+    const size_t count = file && bytes ? fread(bytes, 1, INPUT_MAX + 1, file) : 0;
+    const bool good = file && bytes && !ferror(file) && count <= INPUT_MAX;
+    if (file)
+        fclose(file);
+    free((u8 *)c->explore.input);
+    c->explore.input = bytes;
+    c->explore.input_bytes = count;
+    return good || refuse("input", value, count > INPUT_MAX ? "is longer than 1 MiB" : "cannot be read");
+}
+
 struct row {
     const char *name;
     u32 verbs;
@@ -107,6 +124,7 @@ static const struct row rows[] = {
     { .name = "strategy", .verbs = VERB_RUN, .take = take_strategy },
     { .name = "model", .verbs = VERB_RUN, .take = take_model },
     { .name = "prefix", .verbs = VERB_RUN, .take = take_prefix },
+    { .name = "input", .verbs = VERB_RUN, .take = take_input },
     { .name = "mode", .verbs = VERB_REPLAY, .take = take_mode },
     { "preemptions", VERB_RUN, false, NULL, FIELD(explore.bound.preemptions), 0, 255 },
     { "delays", VERB_RUN, false, NULL, FIELD(explore.bound.delays), 0, 255 },
@@ -203,6 +221,8 @@ static bool run_settle(struct command *c, const char *name)
     c->explore.strategy = c->strategy->name;
     if (c->explore.prefix_count && !c->strategy->searches)
         return wrong("--prefix: not with this strategy", c->strategy->name);
+    if ((c->explore.input != NULL) != (c->strategy == &strategy_bytes))
+        return wrong("--input FILE goes with --strategy bytes, and that with it", NULL);
     if (c->split && !c->strategy->split)
         return wrong("--split: not with this strategy", c->strategy->name);
     if (c->raw && !c->output)
@@ -251,6 +271,7 @@ bool command_parse(struct command *c, int count, char **argument)
 void command_free(struct command *c)
 {
     free((u32 *)c->explore.prefix);
+    free((u8 *)c->explore.input);
 }
 
 const char *model_name(bool sc)

@@ -30,7 +30,8 @@ BAD_ARGUMENTS = (
     ("run", "message", "--depth", "10"), ("run", "message", "--model", "arm"), ("run", "message", "--prefix", "1,,2"), ("run", "message", "--prefix", "1,"),
     ("run", "message", "--prefix", "a"), ("run", "message", "--prefix", "0", "--strategy", "random"), ("run", "message", "--split", "2", "--strategy", "pct"),
     ("run", "message", "--split", "0"), ("run", "message", "--frobnicate"), ("run", "message", "--seed"), ("run", "message", "--raw"),
-    ("run", "message", "--mode", "strict"), ("list", "--seed", "1"), ("list", "message"), ("replay",), ("replay", "/nonexistent"), ("replay", "/"),
+    ("run", "message", "--strategy", "bytes"), ("run", "message", "--input", "/dev/null"), ("run", "message", "--strategy", "bytes", "--input", "/nonexistent"),
+    ("run", "message", "--strategy", "bytes", "--input", "/dev/zero"), ("run", "message", "--mode", "strict"), ("list", "--seed", "1"), ("list", "message"), ("replay",), ("replay", "/nonexistent"), ("replay", "/"),
     ("minimise", "/dev/null"), ("replay", "/dev/null"), ("run", *BUG, "-o", "/nonexistent/file"), ("run", *BUG, "--events", "/nonexistent/file"))
 
 # What is done to a good schedule file, and the line that must be named.

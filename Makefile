@@ -76,6 +76,7 @@ help:
 	 'make iso        build/orrery-SCENARIO.iso; SCENARIO=hello by default' \
 	 'make explore    every schedule of every world within its bound, on all CPUs; takes hours' \
 	 'make soak       MINUTES=n: every campaign, longer' \
+	 'make fuzz-worlds WORLD=ring SECONDS_EACH=60: a world under libFuzzer' \
 	 'make install    machine and explorer as a library, for tests elsewhere; PREFIX=/usr/local DESTDIR=; make uninstall' \
 	 'make clean      remove build/' \
 	 'Variables: V=1 shows commands, UNICORN=0 builds without the GPL engine, SETUP=yes lets set-up use sudo.'

@@ -152,7 +152,7 @@ static void origin_end(void)
 }
 
 KERNEL_WORLD(cap_origin, .question = "Does a delegation make a capability that outlives its origin?", .cpus = 2, .setup = origin_setup,
-             .end = origin_end, .preemptions = 2, .delays = 1);
+             .end = origin_end);
 
 /* ---- Two revocations of one tree ---- */
 

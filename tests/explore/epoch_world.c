@@ -101,7 +101,7 @@ static void three_setup(void)
 }
 
 EPOCH_WORLD(epoch_three, .question = "Two CPUs use a thing that a third one gives away?", .cpus = 3, .setup = three_setup,
-            .program = { deferrer, finder, finder }, .preemptions = 2, .delays = 1);
+            .program = { deferrer, finder, finder });
 
 /* ---- Two defer ---- */
 

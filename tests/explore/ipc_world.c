@@ -67,8 +67,7 @@ static void told_end(void)
     world_assert(called[0] == OK || called[0] == STATUS_ABORT || called[0] == STATUS_CAP, "call: %lu", called[0]);
 }
 
-KERNEL_WORLD(ipc_handler, .question = "Is a caller told when the handler goes while it calls?", .cpus = 2, .setup = handler_setup, .end = told_end,
-             .preemptions = 1, .delays = 1);
+KERNEL_WORLD(ipc_handler, .question = "Is a caller told when the handler goes while it calls?", .cpus = 2, .setup = handler_setup, .end = told_end);
 
 /* ---- The portal goes, the handler stays ---- */
 
@@ -97,8 +96,7 @@ static void pd_setup(void)
     finish(CHILD, 1, 2);
 }
 
-KERNEL_WORLD(ipc_pd, .question = "Is a caller told when the PD of the handler goes?", .cpus = 2, .setup = pd_setup, .end = told_end,
-             .preemptions = 1, .delays = 1);
+KERNEL_WORLD(ipc_pd, .question = "Is a caller told when the PD of the handler goes?", .cpus = 2, .setup = pd_setup, .end = told_end);
 
 /* ---- The client goes while it is served; another one wants to be served next ---- */
 
@@ -123,8 +121,7 @@ static void client_end(void)
 }
 
 KERNEL_WORLD(ipc_client, .question = "Is the handler free for others when its client goes before the reply?", .cpus = 2, .setup = client_setup,
-             .end = client_end,
-             .preemptions = 1, .delays = 1);
+             .end = client_end);
 
 /* ---- The handler waits, with a deadline, on the client's time ---- */
 
@@ -165,5 +162,4 @@ static void wait_handler_setup(void)
 }
 
 KERNEL_WORLD(ipc_wait_handler, .question = "Is the client told when a handler goes that waits on its time?", .cpus = 2, .setup = wait_handler_setup,
-             .end = told_end,
-             .preemptions = 1, .delays = 1);
+             .end = told_end);

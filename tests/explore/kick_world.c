@@ -87,8 +87,6 @@ static void destroy_end(void)
 }
 
 KERNEL_WORLD(vcpu_destroy_vmx, .question = "Is a vCPU that goes while it is run released once, and after the run?", .cpus = 2, .vendor = SIM_VMX,
-             .setup = destroy_setup, .end = destroy_end,
-             .preemptions = 1, .delays = 1);
+             .setup = destroy_setup, .end = destroy_end);
 KERNEL_WORLD(vcpu_destroy_svm, .question = "Is a vCPU that goes while it is run released once, and after the run?", .cpus = 2, .vendor = SIM_SVM,
-             .setup = destroy_setup, .end = destroy_end,
-             .preemptions = 1, .delays = 1);
+             .setup = destroy_setup, .end = destroy_end);

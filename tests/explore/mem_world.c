@@ -51,8 +51,7 @@ static void revoke_setup(void)
     kernel_world_ready();
 }
 
-KERNEL_WORLD(mem_revoke, .question = "Can a page be read after its revocation has returned?", .cpus = 2, .setup = revoke_setup,
-             .preemptions = 1, .delays = 1);
+KERNEL_WORLD(mem_revoke, .question = "Can a page be read after its revocation has returned?", .cpus = 2, .setup = revoke_setup);
 
 /* ---- Who takes it back is killed while it waits for the other CPU ---- */
 
@@ -70,5 +69,4 @@ static void kill_setup(void)
 }
 
 KERNEL_WORLD(mem_kill, .question = "An EC that waits for a shootdown is killed: is it released while the shootdown still knows it?", .cpus = 2,
-             .setup = kill_setup,
-             .preemptions = 1, .delays = 1);
+             .setup = kill_setup);

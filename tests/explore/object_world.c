@@ -123,8 +123,7 @@ static void time_end(void)
 }
 
 KERNEL_WORLD(object_revive, .question = "A reference taken while the last one goes: does the object live on, with all it has?", .cpus = 2,
-             .setup = time_setup, .end = time_end,
-             .preemptions = 1, .delays = 1);
+             .setup = time_setup, .end = time_end);
 
 /* ---- An EC's capability goes on one CPU, the scheduling context that holds it on another ---- */
 
@@ -139,5 +138,4 @@ static void twice_setup(void)
     begin(revoke_next, revoke_one);
 }
 
-KERNEL_WORLD(object_twice, .question = "Two CPUs drop the last two references: is the object released once?", .cpus = 2, .setup = twice_setup,
-             .preemptions = 1, .delays = 1);
+KERNEL_WORLD(object_twice, .question = "Two CPUs drop the last two references: is the object released once?", .cpus = 2, .setup = twice_setup);

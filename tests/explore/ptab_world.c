@@ -192,4 +192,4 @@ static void split_end(void)
 }
 
 EACH(ptab_split, map_large, .question = "A large page is split while it is written: are A and D kept?", .end = split_end,
-     .program = { splitter, split_walker }, .preemptions = 1, .delays = 1);
+     .program = { splitter, split_walker });

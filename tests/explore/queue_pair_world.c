@@ -109,6 +109,6 @@ static void server(void)
 }
 
 WORLD_TEST(queueone, .question = "Is a request lost, answered twice or with another's result, or a sleeping side forgotten?", .cpus = 2,
-           .setup = setup_one, .program = { client, server }, .preemptions = 2, .delays = 1);
+           .setup = setup_one, .program = { client, server });
 WORLD_TEST(queuetwo, .question = "The same with two entries per ring, so that answers overtake each other", .cpus = 2, .setup = setup_two,
-           .program = { client, server }, .preemptions = 2, .delays = 1);
+           .program = { client, server });

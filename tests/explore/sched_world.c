@@ -60,8 +60,7 @@ static void inbox_setup(void)
     kernel_world_ready();
 }
 
-KERNEL_WORLD(sched_inbox, .question = "Two CPUs hand ECs to a third: do both arrive?", .cpus = 3, .setup = inbox_setup, .end = told_end,
-             .preemptions = 1, .delays = 1);
+KERNEL_WORLD(sched_inbox, .question = "Two CPUs hand ECs to a third: do both arrive?", .cpus = 3, .setup = inbox_setup, .end = told_end);
 
 /* ---- One CPU wakes two ECs of another, one behind the other ---- */
 
@@ -142,8 +141,7 @@ static void start_destroy_setup(void)
 }
 
 KERNEL_WORLD(sched_start_destroy, .question = "Is an EC released that is on its way to its CPU with new time?", .cpus = 2,
-             .setup = start_destroy_setup,
-             .preemptions = 1, .delays = 1);
+             .setup = start_destroy_setup);
 
 /* ---- Help along a chain of two handlers, the inner one of which waits ---- */
 
@@ -214,7 +212,7 @@ static void help_destroy_end(void)
 }
 
 KERNEL_WORLD(sched_help_destroy, .question = "A handler goes that a client helps, and that calls another: are all clients told?", .cpus = 2,
-             .setup = help_destroy_setup, .end = help_destroy_end, .preemptions = 1, .delays = 1);
+             .setup = help_destroy_setup, .end = help_destroy_end);
 
 /* ---- The same, and the outer handler dies of an exception that nobody handles ---- */
 

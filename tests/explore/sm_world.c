@@ -188,8 +188,7 @@ static void kill_end(void)
     world_assert(acted == OK && sm->count <= 1, "up: %lu, count: %lu", acted, sm->count);
 }
 
-KERNEL_WORLD(sm_kill, .question = "Is an EC released while its wake-up from another CPU is under way?", .cpus = 2, .setup = kill_setup, .end = kill_end,
-             .preemptions = 1, .delays = 1);
+KERNEL_WORLD(sm_kill, .question = "Is an EC released while its wake-up from another CPU is under way?", .cpus = 2, .setup = kill_setup, .end = kill_end);
 
 static void kill_destroy_setup(void)
 {
@@ -197,5 +196,4 @@ static void kill_destroy_setup(void)
 }
 
 KERNEL_WORLD(sm_kill_destroy, .question = "Does an EC that is killed look at the semaphore it waited for, when that is gone?", .cpus = 2,
-             .setup = kill_destroy_setup,
-             .preemptions = 1, .delays = 1);
+             .setup = kill_destroy_setup);

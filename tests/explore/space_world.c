@@ -14,7 +14,6 @@
 #define EXTRA  (PAGE + FIXTURE_PAGES)     /* pages behind the fixture's own, in the same table */
 #define PAGES  4ul
 
-#define LONG   .preemptions = 1, .delays = 1   /* more takes minutes */
 
 static struct pd *child;
 static u64 utcb, done;
@@ -54,7 +53,7 @@ static void two_setup(void)
 }
 
 KERNEL_WORLD(space_two, .question = "Two CPUs revoke from the space they share: do both return, and when all is flushed?", .cpus = 2,
-             .setup = two_setup, LONG);
+             .setup = two_setup);
 
 /* ---- Part of what was delegated is revoked while all of it is used ---- */
 
@@ -94,7 +93,7 @@ static void part_setup(void)
     kernel_world_ready();
 }
 
-KERNEL_WORLD(space_part, .question = "A part is revoked: does the rest stay, at every moment?", .cpus = 2, .setup = part_setup, LONG);
+KERNEL_WORLD(space_part, .question = "A part is revoked: does the rest stay, at every moment?", .cpus = 2, .setup = part_setup);
 
 static void use_part(void *arg)
 {
@@ -118,7 +117,7 @@ static void part_gone_setup(void)
 }
 
 KERNEL_WORLD(space_part_gone, .question = "Can a page be read after the revocation of just this part has returned?", .cpus = 2,
-             .setup = part_gone_setup, LONG);
+             .setup = part_gone_setup);
 
 /* ---- Delegated and revoked at once: what is mapped is what is held ---- */
 
@@ -158,7 +157,7 @@ static void race_after(void)
 }
 
 WORLD_TEST(space_race, .question = "Delegated and revoked at once: is what is mapped what is held?", .cpus = 2, .ram_bytes = FIXTURE_RAM,
-           .setup = race_setup, .after = race_after, LONG, .program = { kernel_world_cpu, kernel_world_cpu });
+           .setup = race_setup, .after = race_after, .program = { kernel_world_cpu, kernel_world_cpu });
 
 /* ---- The source goes while it is delegated ---- */
 
@@ -228,4 +227,4 @@ static void utcb_setup(void)
     kernel_world_ready();
 }
 
-KERNEL_WORLD(space_utcb, .question = "Is the memory of a UTCB freed only after no CPU can translate to it?", .cpus = 2, .setup = utcb_setup, LONG);
+KERNEL_WORLD(space_utcb, .question = "Is the memory of a UTCB freed only after no CPU can translate to it?", .cpus = 2, .setup = utcb_setup);

@@ -112,7 +112,7 @@ static void two_setup(void)
 }
 
 CORE_WORLD(tlb_two, .question = "Two initiators that ask each other: do both generations become complete?", .cpus = 2, .setup = two_setup,
-           .program = { initiator, initiator }, .preemptions = 2, .delays = 1);
+           .program = { initiator, initiator });
 
 static void three_setup(void)
 {
@@ -120,7 +120,7 @@ static void three_setup(void)
 }
 
 DEFERRING_WORLD(tlb_three, .question = "Three initiators at once, their generations in any order: is each flush made?", .cpus = 3,
-                .setup = three_setup, .program = { deferring_initiator, deferring_initiator, deferring_initiator }, .preemptions = 1);
+                .setup = three_setup, .program = { deferring_initiator, deferring_initiator, deferring_initiator });
 
 static void four_setup(void)
 {
@@ -128,7 +128,7 @@ static void four_setup(void)
 }
 
 DEFERRING_WORLD(tlb_four, .question = "Four initiators at once?", .cpus = 4, .setup = four_setup,
-                .program = { deferring_initiator, deferring_initiator, deferring_initiator, deferring_initiator }, .delays = 1);
+                .program = { deferring_initiator, deferring_initiator, deferring_initiator, deferring_initiator });
 
 /* ---- A CPU loads the space, or another one, meanwhile ---- */
 
@@ -183,7 +183,7 @@ static void nested_initiator(void)
 }
 
 CORE_WORLD(tlb_kinds, .question = "Is a generation complete only after the kind of flush it is about?", .cpus = 3, .setup = kinds_setup,
-           .program = { initiator, nested_initiator, user }, .preemptions = 1, .delays = 1);
+           .program = { initiator, nested_initiator, user });
 
 /* ---- A batch: two spaces, loaded on a CPU each ---- */
 
@@ -211,4 +211,4 @@ static void batch_setup(void)
 }
 
 CORE_WORLD(tlb_batch, .question = "One request for two spaces: does it reach the CPUs of both?", .cpus = 3, .setup = batch_setup,
-           .program = { batch_initiator, user, user }, .preemptions = 1, .delays = 1);
+           .program = { batch_initiator, user, user });

@@ -136,7 +136,6 @@ static void take_vcpu(void *arg)
     KERNEL_WORLD(id##_vmx, .vendor = SIM_VMX, .steps = 5000, __VA_ARGS__);                                            \
     KERNEL_WORLD(id##_svm, .vendor = SIM_SVM, .steps = 5000, __VA_ARGS__)
 
-#define LONG .preemptions = 1, .delays = 1   /* more takes minutes */
 
 /* ---- A kick ends a run ---- */
 
@@ -181,7 +180,7 @@ static void memory_end(void)
 }
 
 BOTH(vcpu_memory, .question = "Can a guest read a page after its revocation has returned?", .cpus = 2,
-     .setup = memory_setup, .end = memory_end, LONG);
+     .setup = memory_setup, .end = memory_end);
 
 /* ---- The vCPU goes while it runs ---- */
 
@@ -205,7 +204,7 @@ static void taken_end(void)
 }
 
 BOTH(vcpu_end, .question = "Is a vCPU kept while its guest runs, and taken apart on its own CPU?", .cpus = 2,
-     .setup = end_setup, .end = taken_end, LONG);
+     .setup = end_setup, .end = taken_end);
 
 /* ---- Its EC goes: the vCPU stays, and another EC runs it ---- */
 
@@ -234,7 +233,7 @@ static void abandon_end(void)
 }
 
 BOTH(vcpu_abandon, .question = "An EC is killed inside a run: does the run end?", .cpus = 2,
-     .setup = abandon_setup, .end = abandon_end, LONG);
+     .setup = abandon_setup, .end = abandon_end);
 
 /* ---- Two CPUs want to run one vCPU ---- */
 
@@ -276,7 +275,7 @@ static void state_setup(void)
     finish(1);
 }
 
-BOTH(vcpu_state, .question = "Are the state pages freed only after no CPU can translate to them?", .cpus = 2, .setup = state_setup, LONG);
+BOTH(vcpu_state, .question = "Are the state pages freed only after no CPU can translate to them?", .cpus = 2, .setup = state_setup);
 
 /* ---- Two guests one after the other, and the tags are used up in between ---- */
 

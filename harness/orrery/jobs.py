@@ -110,6 +110,8 @@ def _words(text: str) -> str:
     lines = [line for line in text.splitlines() if line.startswith(("orrery-explore: ", "explore: "))]
     return lines[-1].partition(": ")[2] if lines else ""
 
+_NOTHING = dict.fromkeys(("end", "rule", "message", "model", "seed", "bound", "reached", "store_buffer", "schedule", "hash"))   # of a search nobody began
+
 
 @dataclass
 class Merge:
@@ -163,7 +165,7 @@ class Merge:
     def result(self, seconds: float) -> dict[str, Any]:
         """As the explorer's JSON (docs/exploration.md), and jobs, rate."""
         status = self.decided.get("status") or ("budget" if self.spent else "clean")
-        found = dict(self.first) | self.decided | {"test": self.search.test, "strategy": self.search.strategy, "status": status, "first": self.search.first} | self.sums
+        found = _NOTHING | self.first | self.decided | {"test": self.search.test, "strategy": self.search.strategy, "status": status, "first": self.search.first} | self.sums
         found["points"] = {"min": min(self.points, default=0), "max": max(self.points, default=0)}
         if not self.decided and self.reached:
             found["reached"] = {key: min(reached[key] for reached in self.reached) for key in self.reached[0]}

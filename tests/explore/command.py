@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 sys.path.insert(0, str(ROOT / "harness"))
-from orrery import job, jobs  # noqa: E402
+from orrery import explore_finding, job, jobs  # noqa: E402
 from tap import Tap  # noqa: E402
 
 BINARY = ROOT / "build/explore/orrery-explore"
@@ -70,8 +70,18 @@ def same(text: str) -> dict[str, object]:
     return found
 
 
+def no_time(tap: Tap) -> None:
+    """A search for which the time was over before its first job."""
+    merge = jobs.Merge(jobs.Search(Path("x"), "message", "bounded", (), 0))
+    ended = merge.add(jobs.Job(("run", "message")), {"status": None})
+    found = merge.result(0.0)
+    words = explore_finding.headline(found)
+    tap.check(ended and found["status"] == "budget" and found["jobs"] == 0 and words.startswith("message: budget"), "explore command: no time for a first job", words)
+
+
 def statuses(tap: Tap, folder: Path) -> None:
     """Each way it can end, and what a finding leaves."""
+    no_time(tap)
     for what, args, wanted in (("clean", ("message",), 0), ("clean within a bound", ("message", "--preemptions", "2"), 0), ("a bug", BUG, 1), ("a budget of runs", ("message", "--strategy", "bounded", "--runs", "3"), 3),
                                ("a budget of seconds", ("--all", "--budget", "1"), 3), ("list", ("--list",), 0)):
         got, out, error = call(*args)

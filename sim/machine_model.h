@@ -61,7 +61,6 @@ struct sim {
     bool booted;                  /* the boot CPU was started */
     bool stopped;                    /* sim_stop */
     bool shutdown;                   /* mach_shutdown: ends at the next resume */
-    bool stuck;                      /* nobody can step, and somebody spins */
     char message[256];
     enum sim_rule broken;            /* the rule of the end that is being made; RULE_NONE: no rule */
 

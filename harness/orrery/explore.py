@@ -20,9 +20,9 @@ from . import explore_finding, jobs, mutants, seeded
 from .base import ROOT, BadInput, make
 from .cluster import Cluster
 from .explore_finding import Files
+from .mutant_suite import EXPLORER
 from .mutant_tree import Refused, Tree
 
-EXPLORER = "build/explore/orrery-explore"
 STRATEGIES = ("straight", "random", "pct", "bounded", "dpor")
 JOBS_MAX = 256
 EXAMPLE = """examples: ./orrery explore message                                 within the test's own bound, or without one where that ends

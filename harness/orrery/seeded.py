@@ -14,9 +14,9 @@ from pathlib import Path
 
 from . import mutants
 from .base import BadInput
+from .mutant_suite import EXPLORER
 from .mutant_tree import Refused, Tree
 
-EXPLORER = "build/explore/orrery-explore"
 UNRELATED = mutants.MUTANTS / "unrelated.patch"
 PCT_RUNS = 20000
 

@@ -22,7 +22,7 @@ enum sim_op {
     OP_FENCE,
     OP_WALK,        /* a page walk read this table word */
     OP_WALK_MARK,   /* ... set A or D in it */
-    OP_PLAIN_READ,  /* of a word in a race: a schedule point by demand */
+    OP_PLAIN_READ,  /* kept for answerers that make racing plain accesses schedule points: none does today */
     OP_PLAIN_WRITE,
     OP_COPY,        /* mach_copy, mach_zero: one event per range */
     OP_IPI,         /* interrupt command */

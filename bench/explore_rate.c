@@ -53,14 +53,14 @@ static double switches(void)
     return median(rate);
 }
 
-/* thorough: with the race detector and .after; see world_run.h. */
-static bool measure(const char *name, bool thorough, double switch_rate)
+/* apart: with .after; see world_run.h. */
+static bool measure(const char *name, bool apart, double switch_rate)
 {
     const struct world_test *t = world_find(name);
     struct world *w = t ? world_open(t, false) : NULL;
     if (!w)
         return fprintf(stderr, "explore_rate: no world %s\n", name), false;
-    world_thorough(w, thorough);
+    world_take_apart(w, apart);
     double rate[ROUNDS];
     u64 seed = 1, runs_all = 0, steps = 0;
     for (u32 round = 0; round < ROUNDS; round++) {
@@ -81,7 +81,7 @@ static bool measure(const char *name, bool thorough, double switch_rate)
     }
     world_close(w);
     const double r = median(rate);
-    printf("%s%s %.0f %.0f %.2f %.2f\n", name, thorough ? "" : ",hasty", r, (double)steps / (double)runs_all, 1e6 / r, 1000 * r / switch_rate);
+    printf("%s%s %.0f %.0f %.2f %.2f\n", name, apart ? "" : ",whole", r, (double)steps / (double)runs_all, 1e6 / r, 1000 * r / switch_rate);
     return true;
 }
 

@@ -14,7 +14,7 @@
 #include "order.h"
 
 #define VISITED_BITS 24u
-#define THOROUGH     1u          /* up to this level, and beyond it in runs without delays, races are judged and each run is taken apart: most of the time */
+#define APART_LEVEL  1u          /* up to this level, and beyond it in runs without delays, each run is taken apart (.after): most of the time */
 #define NODES_MAX    (1u << 20)
 
 struct step_cost {
@@ -40,7 +40,7 @@ struct search {
     bool full;
     bool beyond;              /* the prefix costs more than this level has */
     bool known;               /* the run was cut where it had nothing new */
-    bool thorough;            /* every run of this level is */
+    bool apart;               /* every run of this level is taken apart */
 };
 
 static bool within(const struct explore_bound *a, const struct explore_bound *bound)
@@ -134,12 +134,14 @@ static bool prefix_take(struct search *q, struct decision *d)
 static bool decision_new(struct search *q, u32 bound, enum choice_kind kind)
 {
     const bool given = q->depth < q->x->options.prefix_count;
-    q->known = !given && !q->x->options.unreduced && kind == CHOICE_STEP && visited_before(q);
     q->full = q->depth == q->room;
-    if (q->known || q->full || (q->split && q->depth == q->split))
+    if (q->full)
         return false;
     struct decision *d = &q->at[q->depth];
     decision_fill(q, d, bound, kind);
+    q->known = !given && !q->x->options.unreduced && kind == CHOICE_STEP && d->branches && visited_before(q);
+    if (q->known || (q->split && q->depth == q->split))
+        return false;
     return !given || prefix_take(q, d);
 }
 
@@ -171,7 +173,7 @@ static bool search_next(struct search *q, u32 floor)
             const struct explore_bound total = add(d->spent, decision_cost(d, d->answer));
             if (within(&total, &q->bound)) {
                 q->keep = i + 1;
-                world_thorough(q->x->world, q->thorough || !total.delays);   /* from here on the run spends no more */
+                world_take_apart(q->x->world, q->apart || !total.delays);   /* from here on the run spends no more */
                 return true;
             }
         }
@@ -236,10 +238,10 @@ static bool search_levels(struct search *q)
     const u32 levels = max(max(all.preemptions, all.delays), all.faults);
     for (u32 i = 0; i <= levels; i++) {
         q->bound = (struct explore_bound){ min(i, all.preemptions), min(i, all.delays), min(i, all.faults) };
-        q->thorough = i <= THOROUGH || q->x->options.unreduced;
+        q->apart = i <= APART_LEVEL || q->x->options.unreduced;
         u32 known;
         do {
-            world_thorough(q->x->world, true);
+            world_take_apart(q->x->world, true);
             known = order_shared_count(&q->order);
             if (!search_level(q))
                 return false;

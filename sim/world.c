@@ -30,7 +30,7 @@ struct world {
     struct sim *sim;
     u64 heap;                     /* next free physical address */
     u64 done;                     /* CPUs whose program has returned */
-    bool ready, checking, hasty;
+    bool ready, checking, keep_whole;
     u32 owed, paid;
     struct engine *engine;        /* of user mode; may be NULL */
     struct label label[LABELS];
@@ -315,12 +315,11 @@ static enum sim_end world_after(struct world *w)
 enum sim_end world_run_once(struct world *w, struct chooser *c, bool await_last)
 {
     struct sim *s = w->sim;
-    const bool hasty = w->hasty;   /* not of the run, unlike the rest of the structure */
+    const bool keep_whole = w->keep_whole;   /* not of the run, unlike the rest of the structure */
     snapshot_restore(s);
     translations_rollback(s);
     race_reset(s);
-    w->hasty = hasty;
-    s->race = hasty ? NULL : s->race;
+    w->keep_whole = keep_whole;
     world_here = w;
     s->config.chooser = c;
     s->await_last = await_last;
@@ -331,7 +330,7 @@ enum sim_end world_run_once(struct world *w, struct chooser *c, bool await_last)
     enum sim_end end = sim_run(s, w->test->steps ? w->test->steps : STEPS);
     if (end == SIM_BUDGET && !s->message[0])
         snprintf(s->message, sizeof(s->message), "not at an end after %lu steps: CPUs run for ever", w->test->steps ? w->test->steps : STEPS);
-    return end == SIM_SHUTDOWN && w->test->after && !hasty ? world_after(w) : end;
+    return end == SIM_SHUTDOWN && w->test->after && !keep_whole ? world_after(w) : end;
 }
 
 struct sim *world_machine(struct world *w)
@@ -339,9 +338,9 @@ struct sim *world_machine(struct world *w)
     return w->sim;
 }
 
-void world_thorough(struct world *w, bool on)
+void world_take_apart(struct world *w, bool on)
 {
-    w->hasty = !on;
+    w->keep_whole = !on;
 }
 
 u32 world_current(const struct world *w)

@@ -9,7 +9,7 @@ void world_close(struct world *w);
 /* One run from the snapshot. SIM_SHUTDOWN: every program returned, nothing is pending, .end is content. */
 enum sim_end world_run_once(struct world *w, struct chooser *c, bool await_last);
 struct sim *world_machine(struct world *w);
-void world_thorough(struct world *w, bool on);                       /* from the next run on; at first on. Off: races and .after are left out */
+void world_take_apart(struct world *w, bool on);                     /* from the next run on; at first on. Off: .after is left out */
 u32 world_current(const struct world *w);                            /* the CPU that steps */
 u32 world_steps(const struct world *w);                              /* steps since the snapshot */
 u32 world_awaits(const struct world *w);                             /* turns of waiting loops that failed in the last run */

@@ -2,6 +2,7 @@
 /* The end of objects: is each released once, not before the last who uses it is done, and without anybody's help from outside? What must be gone at the
  * end, kernel_world_after counts. */
 #include "kernel_world.h"
+#include "kernel_world_check.h"
 
 #define FIRST  SEL(0)   /* and the next selector */
 #define ACTOR  SEL(1)
@@ -139,3 +140,30 @@ static void twice_setup(void)
 }
 
 KERNEL_WORLD(object_twice, .question = "Two CPUs drop the last two references: is the object released once?", .cpus = 2, .setup = twice_setup);
+
+/* ---- Two CPUs make an object each, on one PD's account ---- */
+
+static void make(void *arg)
+{
+    const u64 n = (u64)arg;
+    done[n] = program_hypercall(HYPERCALL_sm_create, FIXTURE_SEL_PD, FIRST + n, 0, 0, 0, 0);
+    world_paid();
+}
+
+static void make_setup(void)
+{
+    struct fixture *const f = kernel_world_open(2);
+    kernel_world_thread(0, f->pd, 10, ACTOR, make, (void *)0);
+    kernel_world_thread(1, f->pd, 10, USER, make, (void *)1);
+    world_owe(2);
+    kernel_world_ready();
+}
+
+static void make_end(void)
+{
+    for (u64 n = 0; n < 2; n++)
+        world_assert(done[n] == OK && kernel_world_object(kernel_world(), FIRST + n), "sm_create %lu: %lu", n, done[n]);
+}
+
+KERNEL_WORLD(object_make, .question = "Two CPUs make objects in one PD: is each there, and paid for?", .cpus = 2, .setup = make_setup,
+             .end = make_end);

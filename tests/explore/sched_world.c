@@ -117,32 +117,6 @@ static void start_end(void)
 KERNEL_WORLD(sched_start, .question = "Does an EC that is given time on another CPU run there, once?", .cpus = 2, .setup = start_setup,
              .end = start_end);
 
-/* ---- Time is given, and the EC destroyed ---- */
-
-static void destroy(void *arg)
-{
-    (void)hv_revoke(FIRST, 1);
-    world_paid();
-}
-
-static void start_unsure(void *arg)
-{
-    ran++;
-}
-
-static void start_destroy_setup(void)
-{
-    struct fixture *const f = kernel_world_open(2);
-    kernel_world_ec(0, FIRST, start_unsure, NULL);
-    kernel_world_thread(0, f->pd, 10, SECOND, destroy, NULL);
-    kernel_world_thread(1, f->pd, 10, ACTOR, give_time, NULL);
-    world_owe(2);
-    kernel_world_ready();
-}
-
-KERNEL_WORLD(sched_start_destroy, .question = "Is an EC released that is on its way to its CPU with new time?", .cpus = 2,
-             .setup = start_destroy_setup);
-
 /* ---- Help along a chain of two handlers, the inner one of which waits ---- */
 
 static void client(void *arg)

@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
             fprintf(stderr, "world_fuzz: no world '%s'\n", name ? name : "ring");
             exit(2);
         }
-        world_thorough(x.world, false);
+        world_take_apart(x.world, false);
     }
     if (!explore_bytes(&x, data, bytes)) {
         fprintf(stderr, "%s: %s\n", x.test->name, x.outcome.message);

@@ -8,6 +8,7 @@
 #define ACTOR  SEL(1)
 #define USER   SEL(2)
 #define TARGET SEL(4)
+#define QUOTA  (64 * PAGE_SIZE)
 
 static u64 done[2];
 
@@ -167,3 +168,31 @@ static void make_end(void)
 
 KERNEL_WORLD(object_make, .question = "Two CPUs make objects in one PD: is each there, and paid for?", .cpus = 2, .setup = make_setup,
              .end = make_end);
+
+/* ---- A child takes its quota while another CPU looks at the account ---- */
+
+static void make_pd(void *arg)
+{
+    done[0] = program_hypercall(HYPERCALL_pd_create, FIXTURE_SEL_PD, TARGET, QUOTA, 0, 0, 0);
+    world_paid();
+}
+
+static void look_at_account(void *arg)
+{
+    done[1] = program_hypercall(HYPERCALL_pd_info, FIXTURE_SEL_PD, 0, 0, 0, 0, 0);
+    world_paid();
+}
+
+static void account_setup(void)
+{
+    kernel_world_open(2);
+    begin(make_pd, look_at_account);
+}
+
+static void account_end(void)
+{
+    world_assert(done[0] == OK && done[1] == OK, "pd_create: %lu, pd_info: %lu", done[0], done[1]);
+}
+
+KERNEL_WORLD(object_account, .question = "May anybody look at an account that is being divided?", .cpus = 2, .setup = account_setup,
+             .end = account_end);

@@ -10,7 +10,7 @@
 #define TARGET SEL(4)
 #define QUOTA  (64 * PAGE_SIZE)
 
-static u64 done[2];
+static u64 done[2], ran;
 
 static void begin(void (*actor)(void *), void (*user)(void *))
 {
@@ -126,6 +126,38 @@ static void time_end(void)
 
 KERNEL_WORLD(object_revive, .question = "A reference taken while the last one goes: does the object live on, with all it has?", .cpus = 2,
              .setup = time_setup, .end = time_end);
+
+/* ---- Two CPUs give one EC time ---- */
+
+static void bind(void *arg)
+{
+    const u64 n = (u64)arg;
+    done[n] = hv_sc_create(TARGET + n, FIRST, 20);
+    world_paid();
+}
+
+static void ran_once(void *arg)
+{
+    ran++;
+}
+
+static void bind_setup(void)
+{
+    struct fixture *const f = kernel_world_open(2);
+    kernel_world_ec(0, FIRST, ran_once, NULL);
+    kernel_world_thread(0, f->pd, 10, ACTOR, bind, (void *)0);
+    kernel_world_thread(1, f->pd, 10, USER, bind, (void *)1);
+    world_owe(2);
+    kernel_world_ready();
+}
+
+static void bind_end(void)
+{
+    world_assert((done[0] == OK) + (done[1] == OK) == 1 && (done[0] == STATUS_BUSY) + (done[1] == STATUS_BUSY) == 1 && ran == 1,
+                 "sc_create: %lu and %lu, the EC ran %lu times", done[0], done[1], ran);
+}
+
+KERNEL_WORLD(object_bind, .question = "Two CPUs give an EC time: does it get that of one?", .cpus = 2, .setup = bind_setup, .end = bind_end);
 
 /* ---- An EC's capability goes on one CPU, the scheduling context that holds it on another ---- */
 

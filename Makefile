@@ -28,7 +28,7 @@ UNIT_C     := $(filter-out $(FUZZ_C) $(EXPLORE_C),$(TEST_C))
 EXPLORE_FIXTURE_C := tests/kernel/kernel_fixture.c tests/kernel/kernel_fixture_sim.c
 LOCKFREE_C := $(addprefix scenarios/lib/,mpsc.c ring.c queue_pair.c)
 HOSTED_USER_C := $(wildcard scenarios/vmm/decode.c scenarios/vmm/walk.c scenarios/vmm/uart.c scenarios/root/loader.c) $(LOCKFREE_C)
-PROGRAMS   := $(basename $(notdir $(wildcard scenarios/*.c)))
+PROGRAMS   := vmm bench $(basename $(notdir $(wildcard scenarios/*.c)))
 GUESTS     := $(basename $(notdir $(wildcard scenarios/guests/*.S)))
 SCENARIOS  := $(basename $(notdir $(wildcard scenarios/*.toml)))
 
@@ -254,6 +254,9 @@ build/$(1)/root.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/root/*
 build/$(1)/vmm.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/vmm/*.c)) $$(LIB_$(1)) scenarios/lib/user.ld
 	$$(call say,LD,$$@)
 	$$(USERLD_$(1))
+build/$(1)/bench.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/bench/*.c)) $$(LIB_$(1)) scenarios/lib/user.ld
+	$$(call say,LD,$$@)
+	$$(USERLD_$(1))
 build/$(1)/%.elf: build/$(1)/scenarios/%.o $$(LIB_$(1)) scenarios/lib/user.ld
 	$$(call say,LD,$$@)
 	$$(USERLD_$(1))
@@ -265,7 +268,7 @@ build/user/guests/%.bin: scenarios/guests/%.S
 	@mkdir -p $(@D)
 	$(Q)gcc -c -g $(I_user) -o $(@:.bin=.o) $< && ld -nostdlib -static -N --no-warn-rwx-segments --build-id=none -e 0 -Ttext 0 -o $(@:.bin=.elf) $(@:.bin=.o) && objcopy -O binary $(@:.bin=.elf) $@
 
-user: build/user/root.elf build/user/vmm.elf $(PROGRAMS:%=build/user/%.elf) $(GUESTS:%=build/user/guests/%.bin)
+user: build/user/root.elf $(PROGRAMS:%=build/user/%.elf) $(GUESTS:%=build/user/guests/%.bin)
 bundles: $(SCENARIOS:%=build/bundle/%.bundle)
 build/bundle/%.bundle: scenarios/%.toml user $(wildcard harness/orrery/*.py)
 	$(call say,BUNDLE,$@)
@@ -296,7 +299,7 @@ test: setup-base-unit-iso-machines-browser-install-explore
 	@$(MAKE) --no-print-directory test-all
 test-all: all build/explore/orrery-explore build/asan/unit build/plain/unit build/orrery-unicorn-clang build/orrery-unicorn-tsan build/orrery-unicorn-tsan-gcc build/bare-clang/kernel.elf user-clang fuzz-binaries build/orrery-hello.iso
 	@tests/run_all
-user-clang: build/user-clang/root.elf build/user-clang/vmm.elf $(PROGRAMS:%=build/user-clang/%.elf)
+user-clang: build/user-clang/root.elf $(PROGRAMS:%=build/user-clang/%.elf)
 
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzzers/%,$(FUZZ_C))
 fuzz-binaries: $(FUZZERS)

@@ -208,6 +208,11 @@ build/bench/explore_rate: bench/explore_rate.c $(filter-out build/explore/tests/
 	@mkdir -p $(@D)
 	$(Q)clang $(HOSTED) $(F_tsan) $(I_tests) -no-pie -o $@ $< $(filter %.o,$^) -Wl,--start-group build/explore/libkernel.a build/tsan/libsim.a -Wl,--end-group -lcmocka
 
+build/bench/hosted: bench/hosted.c build/plain/kernel.o build/plain/libsim.a
+	$(call say,BENCH,$@)
+	@mkdir -p $(@D)
+	$(Q)gcc $(HOSTED) $(F_plain) -Ikernel/include -Isim/include -Isim/seam -no-pie -o $@ $(filter %.c %.o %.a,$^)
+
 # ---- Bare metal ----
 BAREFLAGS := -O2 -g -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only
 define BARE_RULES

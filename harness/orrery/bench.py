@@ -11,9 +11,9 @@ import re
 import subprocess
 from dataclasses import dataclass, field
 
-from . import bench_boot, bench_counts, bench_table, machines, manifest, run
+from . import bench_boot, bench_counts, bench_hosted, bench_table, machines, manifest, run
 from .base import BadInput, make
-from .bench_rows import ROWS, Row
+from .bench_rows import HOSTED, ROWS, Row
 
 FIGURE = re.compile(r"^figure: (\S+) (\d+) (\d+) (\d+) (\d+)$", re.M)
 EPILOG = """example: ./orrery bench
@@ -107,36 +107,40 @@ def measure(rows: list[Row]) -> list[Result]:
         elif machine == "boot":
             boot = bench_boot.measure()
             found = [Result(row, Figure(boot.work, boot.work), extra={"wait": boot.wait}) for row in group]
+        elif machine == "hosted":
+            found = [Result(row, Figure(value, value), extra=extra) for row, value, extra in bench_hosted.measure(group)]
         else:
             found = _scenario_rows(group, machine)
         results |= {r.row.id: r for r in found}
     return [results[row.id] for row in rows]
 
 
-def choose(names: list[str]) -> list[Row]:
-    """The rows asked for, in the order of the table."""
+def choose(names: list[str], hosted: bool) -> list[Row]:
+    """The rows asked for, in the order of their table."""
+    table = HOSTED if hosted else ROWS
     for name in names:
-        if name not in {row.id for row in ROWS}:
-            raise BadInput(f"unknown row '{name}'; there are: {', '.join(row.id for row in ROWS)}")
-    return [row for row in ROWS if not names or row.id in names]
+        if name not in {row.id for row in table}:
+            raise BadInput(f"unknown row '{name}'; there are: {', '.join(row.id for row in table)}")
+    return [row for row in table if not names or row.id in names]
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     parser.epilog = EPILOG
     parser.add_argument("row", nargs="*", help="rows (default: all)")
+    parser.add_argument("--hosted", action="store_true", help="the process instead: time, and how often faster than what Linux does alike")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--write", action="store_true", help="put the tables into bench/RESULTS.md, too")
 
 
 def verb(args: argparse.Namespace) -> int:
     """The command."""
-    rows = choose(args.row)
+    rows = choose(args.row, args.hosted)
     if args.write and args.row:
         raise BadInput("--write takes no rows: the page has all of them")
     results = measure(rows)
     if args.write:
-        bench_table.write(results)
+        bench_table.write(results, args.hosted)
     if args.json:
         print(json.dumps({"rows": [r.as_json() for r in results]}))
     else:

@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from .bench import Result
 
 RESULTS = ROOT / "bench" / "RESULTS.md"
-BEGIN, END = "<!-- ./orrery bench -->", "<!-- end -->"
+END = "<!-- end -->"
 
 
 def _number(value: float, unit: str) -> str:
-    return f"{value / 1024:,.1f} KB" if unit == "bytes" else f"{value:,}"
+    if unit == "bytes":
+        return f"{value / 1024:,.1f} KB"
+    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
 
 
 def _ours(r: Result) -> str:
@@ -54,16 +56,18 @@ def _counts(results: list[Result]) -> str:
 
 def text(results: list[Result]) -> str:
     """What the command prints."""
-    extra = "".join(f"\n\n{r.row.id}: {name} {_number(value, '')}" for r in results for name, value in r.extra.items())
-    return _figures(results) + _counts(results) + extra
+    extra = [f"- `{r.row.id}`: " + ", ".join(f"{name} {_number(value, '')}" for name, value in r.extra.items()) for r in results if r.extra]
+    return _figures(results) + _counts(results) + ("\n\n" + "\n".join(extra) if extra else "")
 
 
-def write(results: list[Result]) -> None:
+def write(results: list[Result], hosted: bool) -> None:
     """Put the tables where those of the last time are."""
-    block = f"{BEGIN}\n## Path lengths: `./orrery bench --write`\n\n`docs/performance.md` says what the rows are.\n\n{text(results)}\n{END}"
+    command, title = ("./orrery bench --hosted", "The process") if hosted else ("./orrery bench", "Path lengths")
+    begin = f"<!-- {command} -->"
+    block = f"{begin}\n## {title}: `{command} --write`\n\n`docs/performance.md` says what the rows are.\n\n{text(results)}\n{END}"
     page = RESULTS.read_text(encoding="utf-8") if RESULTS.is_file() else "# Results\n\nEach table names the command that made it.\n"
-    if BEGIN in page:
-        page = re.sub(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: block, page, flags=re.S)
+    if begin in page:
+        page = re.sub(re.escape(begin) + ".*?" + re.escape(END), lambda _: block, page, flags=re.S)
     else:
         page += f"\n{block}\n"
     RESULTS.write_text(page, encoding="utf-8")

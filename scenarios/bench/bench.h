@@ -37,6 +37,7 @@ enum status page_give(u64 page);   /* to the child, at the same address */
 void calls_set_up(void);
 void spaces_set_up(void);
 void objects_set_up(void);
+void exits_do(u64 count);   /* CPUID exits, one after the other */
 
 /* The status is looked at when the time is taken. */
 #define SAMPLE_OF(call, wanted)                            \

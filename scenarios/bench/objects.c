@@ -99,6 +99,15 @@ static struct sample row_exit(void)
     return s;
 }
 
+void exits_do(u64 count)
+{
+    for (u64 i = 0; i < count; i++) {
+        state->rip = GUEST_PAGE << PAGE_BITS;   /* the page would end */
+        check(cpuid_answer(), "vcpu_run");
+        require(state->exit.reason == VCPU_EXIT_CPUID, "CPUID exit");
+    }
+}
+
 void objects_set_up(void)
 {
     u8 *const code = (u8 *)(PAGE_GUEST << PAGE_BITS);

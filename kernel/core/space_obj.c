@@ -81,6 +81,7 @@ static enum status leaf_make(struct space_obj *s, u64 selector)
         leaf[i].space = s;
     }
     atomic_store(where, (u64)leaf);
+    atomic_store(&s->leaf_end, max(atomic_load(&s->leaf_end), selector / OBJ_LEAF_SLOTS + 1));
     return OK;
 }
 
@@ -261,7 +262,7 @@ static bool leaf_clear(struct cpu *cpu, struct space_obj *s, u32 index)
 
 enum status space_obj_clear(struct cpu *cpu, struct space_obj *s)
 {
-    for (u32 i = 0; s->leaf && i < LEAVES; i++)
+    for (u32 i = 0; i < atomic_load(&s->leaf_end); i++)
         while (leaf_clear(cpu, s, i))   /* bound: capabilities in the leaf and derived from it */
             if (mach_preempt_pending())
                 return STATUS_RESTART;
@@ -270,7 +271,7 @@ enum status space_obj_clear(struct cpu *cpu, struct space_obj *s)
 
 void space_obj_destroy(struct space_obj *s)
 {
-    for (u32 i = 0; i < LEAVES; i++) {
+    for (u32 i = 0; i < atomic_load(&s->leaf_end); i++) {
         struct cap_slot *leaf = slot_at(s, i * OBJ_LEAF_SLOTS);
         if (leaf)
             mem_free(kern()->mem, s->quota, leaf, PAGE_SIZE);

@@ -21,6 +21,7 @@ static_assert(sizeof(struct cap_slot) == 64, "64 slots per page");
 struct space_obj {
     struct quota *quota;
     atomic_u64 *leaf;          /* SEL_COUNT / 64 addresses of struct cap_slot [64] in one page; never unlinked before the space dies */
+    atomic_u64 leaf_end;       /* no leaf lies there or behind; only grows */
 };
 
 must_check enum status space_obj_init(struct space_obj *s, struct quota *q);

@@ -28,7 +28,7 @@ UNIT_C     := $(filter-out $(FUZZ_C) $(EXPLORE_C),$(TEST_C))
 EXPLORE_FIXTURE_C := tests/kernel/kernel_fixture.c tests/kernel/kernel_fixture_sim.c
 LOCKFREE_C := $(addprefix scenarios/lib/,mpsc.c ring.c queue_pair.c)
 HOSTED_USER_C := $(wildcard scenarios/vmm/decode.c scenarios/vmm/walk.c scenarios/vmm/uart.c scenarios/root/loader.c) $(LOCKFREE_C)
-PROGRAMS   := $(basename $(notdir $(wildcard scenarios/*.c)))
+PROGRAMS   := vmm bench $(basename $(notdir $(wildcard scenarios/*.c)))
 GUESTS     := $(basename $(notdir $(wildcard scenarios/guests/*.S)))
 SCENARIOS  := $(basename $(notdir $(wildcard scenarios/*.toml)))
 
@@ -208,6 +208,11 @@ build/bench/explore_rate: bench/explore_rate.c $(filter-out build/explore/tests/
 	@mkdir -p $(@D)
 	$(Q)clang $(HOSTED) $(F_tsan) $(I_tests) -no-pie -o $@ $< $(filter %.o,$^) -Wl,--start-group build/explore/libkernel.a build/tsan/libsim.a -Wl,--end-group -lcmocka
 
+build/bench/hosted: bench/hosted.c build/plain/kernel.o build/plain/libsim.a
+	$(call say,BENCH,$@)
+	@mkdir -p $(@D)
+	$(Q)gcc $(HOSTED) $(F_plain) -Ikernel/include -Isim/include -Isim/seam -no-pie -o $@ $(filter %.c %.o %.a,$^)
+
 # ---- Bare metal ----
 BAREFLAGS := -O2 -g -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only
 define BARE_RULES
@@ -254,6 +259,9 @@ build/$(1)/root.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/root/*
 build/$(1)/vmm.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/vmm/*.c)) $$(LIB_$(1)) scenarios/lib/user.ld
 	$$(call say,LD,$$@)
 	$$(USERLD_$(1))
+build/$(1)/bench.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/bench/*.c)) $$(LIB_$(1)) scenarios/lib/user.ld
+	$$(call say,LD,$$@)
+	$$(USERLD_$(1))
 build/$(1)/%.elf: build/$(1)/scenarios/%.o $$(LIB_$(1)) scenarios/lib/user.ld
 	$$(call say,LD,$$@)
 	$$(USERLD_$(1))
@@ -265,7 +273,7 @@ build/user/guests/%.bin: scenarios/guests/%.S
 	@mkdir -p $(@D)
 	$(Q)gcc -c -g $(I_user) -o $(@:.bin=.o) $< && ld -nostdlib -static -N --no-warn-rwx-segments --build-id=none -e 0 -Ttext 0 -o $(@:.bin=.elf) $(@:.bin=.o) && objcopy -O binary $(@:.bin=.elf) $@
 
-user: build/user/root.elf build/user/vmm.elf $(PROGRAMS:%=build/user/%.elf) $(GUESTS:%=build/user/guests/%.bin)
+user: build/user/root.elf $(PROGRAMS:%=build/user/%.elf) $(GUESTS:%=build/user/guests/%.bin)
 bundles: $(SCENARIOS:%=build/bundle/%.bundle)
 build/bundle/%.bundle: scenarios/%.toml user $(wildcard harness/orrery/*.py)
 	$(call say,BUNDLE,$@)
@@ -296,7 +304,7 @@ test: setup-base-unit-iso-machines-browser-install-explore
 	@$(MAKE) --no-print-directory test-all
 test-all: all build/explore/orrery-explore build/asan/unit build/plain/unit build/orrery-unicorn-clang build/orrery-unicorn-tsan build/orrery-unicorn-tsan-gcc build/bare-clang/kernel.elf user-clang fuzz-binaries build/orrery-hello.iso
 	@tests/run_all
-user-clang: build/user-clang/root.elf build/user-clang/vmm.elf $(PROGRAMS:%=build/user-clang/%.elf)
+user-clang: build/user-clang/root.elf $(PROGRAMS:%=build/user-clang/%.elf)
 
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzzers/%,$(FUZZ_C))
 fuzz-binaries: $(FUZZERS)

@@ -5,7 +5,7 @@ from .base import BadInput
 
 
 def parse(text: str) -> tuple[list[str], dict[int, list[int]]]:
-    """The names, and by TSC what had been counted by then. Several reads at one TSC have nothing of the kernel between them."""
+    """The names, and by the low half of the TSC what had been counted by then. Several reads at one TSC have nothing of the kernel between them."""
     lines = text.splitlines()
     names = lines[0].split()[1:] if lines else []
     by_tsc: dict[int, list[int]] = {}
@@ -13,7 +13,7 @@ def parse(text: str) -> tuple[list[str], dict[int, list[int]]]:
         words = line.split()
         if len(words) != len(names) + 1 or not all(word.isdecimal() for word in words):
             raise BadInput(f"counts, line {number}: '{line}' has not a number for each name")
-        by_tsc[int(words[0])] = [int(word) for word in words[1:]]
+        by_tsc[int(words[0]) & 0xffffffff] = [int(word) for word in words[1:]]
     return names, by_tsc
 
 

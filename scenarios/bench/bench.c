@@ -2,7 +2,7 @@
 /* How long is the way through each operation of the kernel? TSC ticks around it in user mode, stubs included, less those of an empty pair of
  * reads; on QEMU with -icount and on Bochs a tick is an instruction. `./orrery bench` reads the lines, docs/performance.md says what the rows are.
  *
- *     figure: ROW LEAST MOST START END      ticks of the shortest and longest sample; the TSC around the last one
+ *     figure: ROW LEAST MOST START END      ticks of the shortest and longest sample; low half of the TSC around the last
  *
  * With the argument "exits N" it does nothing but N CPUID exits. Not measured: caches, TLBs, contention; first uses (ROUNDS_WARM). */
 #include "bench.h"
@@ -44,11 +44,6 @@ void portal_make(u64 selector, u64 ec, void (*entry)(u64 id, u64 mtr))
     check(hv_portal_create(PROGRAM_SEL_PD, selector, ec, (u64)entry, 0), "portal");
 }
 
-enum status page_give(u64 page)
-{
-    return hv_delegate(PROGRAM_SEL_PD, SEL_CHILD, page, page, DELEGATE(1, RIGHT_R | RIGHT_W, SPACE_MEMORY, SPACE_MEMORY));
-}
-
 static void child_make(void)
 {
     const u64 first = IMAGE_START >> PAGE_BITS, pages = (align_up((u64)image_text_end, PAGE_SIZE) - IMAGE_START) >> PAGE_BITS;
@@ -64,9 +59,9 @@ static struct sample row_empty(void)
 }
 static const struct row empty_row = { "empty", row_empty };
 
-static u64 row_do(const struct row *row, u64 empty)
+static u32 row_do(const struct row *row, u32 empty)
 {
-    u64 least = ~0ul, most = 0;
+    u32 least = ~0u, most = 0;
     struct sample s;
     for (u32 i = 0; i < ROUNDS_WARM; i++)
         s = row->sample();
@@ -75,11 +70,11 @@ static u64 row_do(const struct row *row, u64 empty)
         least = min(least, s.end - s.start - empty);
         most = max(most, s.end - s.start - empty);
     }
-    print("figure: %s %lu %lu %lu %lu", row->name, least, most, s.start, s.end);
+    print("figure: %s %u %u %u %u", row->name, least, most, s.start, s.end);
     return least;
 }
 
-static void rows_do(const struct row *row, u64 empty)
+static void rows_do(const struct row *row, u32 empty)
 {
     for (; row->name; row++)
         row_do(row, empty);
@@ -87,7 +82,7 @@ static void rows_do(const struct row *row, u64 empty)
 
 static void all_rows(void)
 {
-    const u64 empty = row_do(&empty_row, 0);
+    const u32 empty = row_do(&empty_row, 0);
     rows_do(rows_calls, empty);
     rows_do(rows_spaces, empty);
     rows_do(rows_objects, empty);
@@ -98,6 +93,7 @@ void program_main(u64 first, u64 utcb)
     const char *args = program_page()->args;
     u64 exits;
     self = thread_first();
+    require(program_page()->cpu_count == 1, "one CPU and no more");   /* what is destroyed waits for all CPUs */
     check(hv_sm_create(PROGRAM_SEL_PD, SEL_SM, 0), "semaphore");
     check(hv_sm_create(PROGRAM_SEL_PD, SEL_NEVER, 0), "semaphore");
     handler_make(NUMBER_HANDLER, SEL_HANDLER);

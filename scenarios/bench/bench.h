@@ -19,8 +19,9 @@ enum { NUMBER_FIRST, NUMBER_HANDLER, NUMBER_WAITER, NUMBER_FAULT, NUMBER_NEW, NU
 #define PAGE_KEPT   (PAGE_SHARED + 1)               /* the child's for good: so the tables for its neighbour exist */
 #define PAGE_GUEST  (PAGE_SHARED + 2)
 
+/* Low halves of the TSC. */
 struct sample {
-    u64 start, end;
+    u32 start, end;
 };
 struct row {
     const char *name;
@@ -33,7 +34,6 @@ void require(bool fact, const char *what);
 void *stack_top(u32 number);
 void handler_make(u32 number, u64 selector);
 void portal_make(u64 selector, u64 ec, void (*entry)(u64 id, u64 mtr));
-enum status page_give(u64 page);   /* to the child, at the same address */
 void calls_set_up(void);
 void spaces_set_up(void);
 void objects_set_up(void);
@@ -42,10 +42,16 @@ void exits_do(u64 count);   /* CPUID exits, one after the other */
 /* The status is looked at when the time is taken. */
 #define SAMPLE_OF(call, wanted)                            \
     ({                                                     \
-        const u64 sample_start = thread_tsc();             \
+        const u32 sample_start = thread_tsc_low();         \
         const enum status sample_status = (call);          \
-        const u64 sample_end = thread_tsc();               \
+        const u32 sample_end = thread_tsc_low();           \
         require(sample_status == (wanted), #call);         \
         (struct sample){ sample_start, sample_end };       \
     })
 #define SAMPLE(call) SAMPLE_OF(call, OK)
+
+/* To the child, at the same address. */
+HV_INLINE enum status page_give(u64 page)
+{
+    return hv_delegate(PROGRAM_SEL_PD, SEL_CHILD, page, page, DELEGATE(1, RIGHT_R | RIGHT_W, SPACE_MEMORY, SPACE_MEMORY));
+}

@@ -6,7 +6,7 @@
 enum { SEL_EMPTY = SEL_CALLS, SEL_SHORT, SEL_CROSS, SEL_CROSS_8, SEL_CROSS_64, SEL_WAITER, SEL_WAITER_SC, SEL_WAKE, SEL_FAULT_EC };
 #define SEL_FAULT (PROGRAM_SEL_EVENT(PROGRAM_CPU) + 6u)   /* root's until set_up */
 
-static u64 woken;
+static u32 woken;
 
 static struct sample row_hypercall(void)
 {
@@ -37,14 +37,14 @@ static void waiter_entry(void *arg)
 {
     for (;;) {
         const enum status s = hv_sm_down(SEL_WAKE, 0, 0);
-        woken = thread_tsc();
+        woken = thread_tsc_low();
         check(s, "waiter");
     }
 }
 
 static struct sample row_wake(void)
 {
-    const u64 start = thread_tsc();
+    const u32 start = thread_tsc_low();
     check(hv_sm_up(SEL_WAKE), "up");
     return (struct sample){ start, woken };
 }

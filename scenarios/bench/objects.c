@@ -15,7 +15,7 @@ enum { SEL_NEW = SEL_OBJECTS, SEL_NEW_SC, SEL_VCPU };   /* SEL_NEW and the next 
 static struct vcpu_state *const state = (struct vcpu_state *)PROGRAM_FREE;
 static u64 lives;
 
-static enum status destroy(u64 count)
+HV_INLINE enum status destroy(u64 count)
 {
     return hv_revoke(PROGRAM_SEL_PD, SEL_NEW, REVOKE(count, SPACE_OBJECT), REVOKE_SELF);
 }
@@ -48,7 +48,7 @@ static void life_entry(void)
 }
 
 /* It runs, and waits, before sc_create returns. */
-static enum status thread_life(void)
+HV_INLINE enum status thread_life(void)
 {
     const u64 config = EC_CONFIG(PROGRAM_CPU, EC_GLOBAL, CHILD_EVENT);
     enum status s = hv_ec_create(PROGRAM_SEL_PD, SEL_NEW, (u64)UTCB_OF(NUMBER_NEW), (u64)life_entry, (u64)stack_top(NUMBER_NEW) - 8, config);
@@ -69,7 +69,7 @@ static struct sample row_thread(void)
     return s;
 }
 
-static enum status pd_life(void)
+HV_INLINE enum status pd_life(void)
 {
     const enum status s = hv_pd_create(PROGRAM_SEL_PD, SEL_NEW, NEW_QUOTA, 0);
     return s != OK ? s : destroy(1);
@@ -83,7 +83,7 @@ static struct sample row_pd(void)
     return s;
 }
 
-static enum status cpuid_answer(void)
+HV_INLINE enum status cpuid_answer(void)
 {
     state->gpr[0] = state->gpr[1] = state->gpr[2] = state->gpr[3] = 1;
     state->rip += CPUID_BYTES;

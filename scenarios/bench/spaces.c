@@ -6,7 +6,7 @@
 #define CHILD_ITEM 64u   /* the first of the child's selectors that capabilities go to */
 enum { SEL_TOUCH = SEL_SPACES };
 
-static enum status page_take(void)
+HV_INLINE enum status page_take(void)
 {
     return hv_revoke(PROGRAM_SEL_PD, PAGE_SHARED, REVOKE(1, SPACE_MEMORY), 0);
 }
@@ -33,12 +33,12 @@ static struct sample row_unmap(void)
     return SAMPLE(page_take());
 }
 
-static enum status item_give(u64 to)
+HV_INLINE enum status item_give(u64 to)
 {
     return hv_delegate(PROGRAM_SEL_PD, SEL_CHILD, SEL_SM, to, DELEGATE(1, PERM_SM_UP, SPACE_OBJECT, SPACE_OBJECT));
 }
 
-static enum status item_take(void)
+HV_INLINE enum status item_take(void)
 {
     return hv_revoke(PROGRAM_SEL_PD, SEL_SM, REVOKE(1, SPACE_OBJECT), 0);
 }

@@ -174,6 +174,50 @@ static void twice_setup(void)
 
 KERNEL_WORLD(object_twice, .question = "Two CPUs drop the last two references: is the object released once?", .cpus = 2, .setup = twice_setup);
 
+/* ---- Time is taken from an EC on its CPU, and given to it from another ---- */
+
+static void give_again(void *arg)
+{
+    done[0] = hv_sc_create(TARGET, FIRST, 20);
+    world_paid();
+}
+
+static void again_setup(void)
+{
+    struct fixture *const f = kernel_world_open(2);
+    kernel_world_thread(0, f->pd, 5, FIRST, idler, NULL);
+    begin(revoke_next, give_again);
+}
+
+static void again_end(void)
+{
+    world_assert(done[0] == OK || done[0] == STATUS_BUSY, "sc_create: %lu", done[0]);
+}
+
+KERNEL_WORLD(object_again, .question = "An EC loses its time and gets new: is it one scheduling context's at a time?", .cpus = 2,
+             .setup = again_setup, .end = again_end);
+
+/* ---- Two objects go on another CPU, one after the other ---- */
+
+static void revoke_in_turn(void *arg)
+{
+    (void)hv_revoke(FIRST, 1);
+    (void)hv_revoke(FIRST + 1, 1);
+    world_paid();
+}
+
+static void home_setup(void)
+{
+    struct fixture *const f = kernel_world_open(2);
+    kernel_world_handler(0, f->pd, FIRST, idler, NULL);
+    kernel_world_thread(1, f->pd, 10, USER, revoke_in_turn, NULL);
+    world_owe(1);
+    kernel_world_ready();
+}
+
+KERNEL_WORLD(object_home, .question = "Objects go on another CPU, one after the other: is each released at home?", .cpus = 2,
+             .setup = home_setup);
+
 /* ---- Two CPUs make an object each, on one PD's account ---- */
 
 static void make(void *arg)

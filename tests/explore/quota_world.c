@@ -45,6 +45,12 @@ static void use(void)
     owned[world_id()] = 0;
 }
 
+static void move_and_use(void)
+{
+    move();
+    use();
+}
+
 static void books_end(void)
 {
     core_world_rest();
@@ -65,18 +71,46 @@ static void keep_end(void)
 QUOTA_WORLD(quota_move, .question = "A limit moves while memory is charged to it: is a byte promised to both?", .program = { move, keep },
             .end = keep_end);
 QUOTA_WORLD(quota_use, .question = "Two CPUs charge and give back: do the books balance?", .program = { use, use }, .end = books_end);
-QUOTA_WORLD(quota_late, .question = "A limit moves while memory comes and goes: do the books balance?", .program = { move, use }, .end = books_end);
+QUOTA_WORLD(quota_late, .question = "A limit moves while memory comes and goes: do the books balance?", .program = { move_and_use, use },
+            .end = books_end);
 
-/* Memory that changes its account while the account is used. */
+/* ---- What was handed on comes back ---- */
+
+static void move_back(void)
+{
+    world_assert(quota_transfer(&quota[1], &quota[0], PAGE_SIZE) == OK, "nothing comes back");
+    moved -= PAGE_SIZE;
+}
+
+static void back_setup(void)
+{
+    setup();
+    move();
+}
+
+WORLD_TEST(quota_back, .question = "A limit comes back while memory is charged to it: is all of it there?", .cpus = 2, .setup = back_setup,
+           .program = { move_back, keep }, .end = books_end, .interrupt = core_world_interrupt);
+
+/* ---- Memory changes its account ---- */
+
 static void recharge(void)
 {
     mem_recharge(&quota[0], &quota[1], PAGE_SIZE);
     owned[0] -= PAGE_SIZE;
 }
 
+static void use_second(void)
+{
+    void *p;
+    if (mem_alloc(core_world()->kern->mem, &quota[1], PAGE_SIZE, &p) == OK)
+        mem_free(core_world()->kern->mem, &quota[1], p, PAGE_SIZE);
+    use();
+}
+
 static void recharge_setup(void)
 {
     setup();
+    quota[1].limit.v = PAGE_SIZE;
     memory = take(PAGE_SIZE);
 }
 
@@ -87,4 +121,4 @@ static void recharge_end(void)
 }
 
 WORLD_TEST(quota_recharge, .question = "Memory changes its account while both are used: do the books balance?", .cpus = 2, .setup = recharge_setup,
-           .program = { recharge, use }, .end = recharge_end, .interrupt = core_world_interrupt);
+           .program = { recharge, use_second }, .end = recharge_end, .interrupt = core_world_interrupt);

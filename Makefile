@@ -214,29 +214,33 @@ build/bench/hosted: bench/hosted.c build/plain/kernel.o build/plain/libsim.a
 	$(Q)gcc $(HOSTED) $(F_plain) -Ikernel/include -Isim/include -Isim/seam -no-pie -o $@ $(filter %.c %.o %.a,$^)
 
 # ---- Bare metal ----
+# gcc links with all code in view: short functions of other files are inlined, on every path. clang's build has no linker for that here.
+# What runs once, or says what went wrong, is built small.
 BAREFLAGS := -O2 -g -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only
+SMALL := $(patsubst %,kernel/core/%.c,boot_cpus elf root trace vcpu_life) \
+         $(patsubst %,kernel/x86/%.c,acpi boot multiboot pvh svm_diagnose virt virt_check vmx_caps vmx_diagnose)
 define BARE_RULES
 build/$(1)/kernel/core/%.o: kernel/core/%.c
 	$$(call say,CC $(1),$$<)
 	@mkdir -p $$(@D)
-	$$(Q)$(2) $$(KERNEL) $$(BAREFLAGS) $$(I_core) $$(I_hw) -c -o $$@ $$<
+	$$(Q)$(2) $$(KERNEL) $$(BAREFLAGS) $(3) $$(if $$(filter $$(SMALL),$$<),-Os) $$(I_core) $$(I_hw) -c -o $$@ $$<
 build/$(1)/kernel/x86/%.o: kernel/x86/%.c
 	$$(call say,CC $(1),$$<)
 	@mkdir -p $$(@D)
-	$$(Q)$(2) $$(KERNEL) $$(BAREFLAGS) $$(I_x86) $$(I_hw) -c -o $$@ $$<
+	$$(Q)$(2) $$(KERNEL) $$(BAREFLAGS) $(3) $$(if $$(filter $$(SMALL),$$<),-Os) $$(I_x86) $$(I_hw) -c -o $$@ $$<
 build/$(1)/kernel/bare/%.o: kernel/bare/%.c
 	$$(call say,CC $(1),$$<)
 	@mkdir -p $$(@D)
-	$$(Q)$(2) $$(KERNEL) $$(BAREFLAGS) $$(I_bare) -c -o $$@ $$<
+	$$(Q)$(2) $$(KERNEL) $$(BAREFLAGS) $(3) -Os $$(I_bare) -c -o $$@ $$<
 build/$(1)/kernel/bare/%.o: kernel/bare/%.S
 	$$(call say,AS $(1),$$<)
 	@mkdir -p $$(@D)
 	$$(Q)$(2) $$(I_bare) -g -MMD -MP -c -o $$@ $$<
 build/$(1)/kernel.elf: kernel/bare/kernel.ld $$(KERNEL_C:%.c=build/$(1)/%.o) $$(patsubst %.S,build/$(1)/%.o,$$(patsubst %.c,build/$(1)/%.o,$$(BARE_SRC)))
 	$$(call say,LD,$$@)
-	$$(Q)ld -nostdlib -static -z noexecstack -z max-page-size=4096 --build-id=none -T kernel/bare/kernel.ld -o $$@ $$(filter %.o,$$^)
+	$$(Q)$(2) $$(BAREFLAGS) $(3) -nostdlib -static -Wl,-z,noexecstack,-z,max-page-size=4096,--build-id=none -T kernel/bare/kernel.ld -o $$@ $$(filter %.o,$$^)
 endef
-$(eval $(call BARE_RULES,bare,gcc))
+$(eval $(call BARE_RULES,bare,gcc,-flto=2))
 $(eval $(call BARE_RULES,bare-clang,clang))
 
 # ---- User programs and guests ----

@@ -29,7 +29,7 @@ struct cpu;
             HC_EACH(SYS_MEMBER, SYS_NAMES arguments)                                               \
         };                                                                                         \
     };                                                                                             \
-    must_check enum status sys_##name(struct cpu *cpu, struct ec *ec, const struct sys_##name##_args *a);
+    must_check out_of_line enum status sys_##name(struct cpu *cpu, struct ec *ec, const struct sys_##name##_args *a);
 HYPERCALL_LIST(SYS_DECLARE)
 #undef SYS_DECLARE
 

@@ -27,6 +27,12 @@ static struct mach_cpuid cpuid_features(const struct sim_cpu *cpu)
     return r;
 }
 
+static struct mach_cpuid cpuid_protection(const struct sim_profile *p)
+{
+    return (struct mach_cpuid){ .ebx = (u32)((p->smep ? CPUID_7_EBX_SMEP : 0) | (p->smap ? CPUID_7_EBX_SMAP : 0)),
+                                .ecx = p->umip ? (u32)CPUID_7_ECX_UMIP : 0 };
+}
+
 /* Leaf 0xd: x87 and SSE only: 512 bytes and the header. */
 static struct mach_cpuid cpuid_xsave(const struct sim_cpu *cpu, u32 subleaf)
 {
@@ -78,7 +84,7 @@ static struct mach_cpuid cpuid_plain(const struct sim_cpu *cpu, u32 leaf, u32 su
     case 1:
         return cpuid_features(cpu);
     case 7:
-        return (struct mach_cpuid){ .ebx = subleaf == 0 && s->profile.smep ? (u32)CPUID_7_EBX_SMEP : 0 };
+        return subleaf ? (struct mach_cpuid){ 0 } : cpuid_protection(&s->profile);
     case 0xb:
         return cpuid_topology(cpu, subleaf);
     case 0xd:

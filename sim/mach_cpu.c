@@ -179,6 +179,11 @@ struct mach_clock mach_clock(void)
     return (struct mach_clock){ .tsc_khz = SIM_TSC_KHZ, .apic_timer_khz = SIM_TSC_KHZ / SIM_APIC_DIVIDER };
 }
 
+void mach_buffers_clear(void)
+{
+    mach_point()->buffer_clears++;
+}
+
 bool mach_preempt_pending(void)
 {
     struct sim_cpu *cpu = sim_this();

@@ -23,6 +23,8 @@ struct virt_model;
 /* What these CPUs have; set by sim_create, tests may change it before the first run. */
 struct sim_profile {
     bool xsave, x2apic, tsc_deadline, nx, page_1g, smep, smap, umip;
+    bool ibpb, md_clear, l1d_flush, rtm, arch_cap;   /* commands against speculation; none by default */
+    u64 arch_capabilities;
 };
 
 struct sim {

@@ -8,6 +8,7 @@
 #include "ec.h"
 #include "fpu.h"
 #include "pd.h"
+#include "protect.h"
 #include "sc.h"
 #include "vcpu.h"
 
@@ -240,8 +241,13 @@ static u64 budget_end(const struct cpu *cpu)
 struct resume *sched_enter(struct cpu *cpu)
 {
     struct ec *const ec = cpu->current;
-    if (cpu->space != &ec->pd->memory)
+    if (cpu->space != &ec->pd->memory) {
         tlb_load(cpu, &ec->pd->memory);
+        if (unlikely(cpu->protect))
+            protect_switch(cpu);
+    }
+    if (unlikely(cpu->protect))
+        protect_enter(cpu, ec->vcpu);
     if (unlikely(ec->vcpu != NULL))
         return vcpu_resume(cpu, ec);
     if (unlikely(cpu->fpu_on || ec->fpu))

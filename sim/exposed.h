@@ -29,7 +29,7 @@ struct exposed {
 must_check bool exposed_create(struct sim *s);
 void exposed_destroy(struct sim *s);
 void exposed_state(struct sim *s, u64 phys, u64 bytes, enum mem_state state);
-void exposed_user(struct sim_cpu *cpu, u64 phys, bool write);   /* user level translates to it */
+void exposed_user(struct sim_cpu *cpu, u64 phys, bool write);   /* user level translates to it, and may write from now on */
 
 static inline struct exposed *exposed_judged(const struct sim *s)
 {

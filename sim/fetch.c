@@ -14,7 +14,10 @@ void fetch_read(struct sim_cpu *cpu, const void *address, u64 bytes)
 {
     struct exposed *const e = exposed_judged(cpu->sim);
     const u64 phys = (u64)address - (u64)cpu->sim->ram;
-    if (!e || phys >= cpu->sim->ram_bytes || !(e->flags[phys / PAGE_SIZE] & EXPOSED_WRITTEN))
+    if (!e || phys >= cpu->sim->ram_bytes)
+        return;
+    const u64 last = min(phys + bytes, cpu->sim->ram_bytes) - 1;
+    if (!((e->flags[phys / PAGE_SIZE] | e->flags[last / PAGE_SIZE]) & EXPOSED_WRITTEN))
         return;
     struct exposed_cpu *const c = &e->cpu[cpu->id];
     for (u32 i = 0; i < c->reads; i++)

@@ -50,7 +50,7 @@ static bool mmu_use(struct sim_cpu *cpu, const struct translation *e, const stru
     if (memory_state(cpu->sim, out->phys) == MEM_FREE)
         sim_broken(RULE_TLB_FREED, "CPU %u: 0x%lx translates to 0x%lx, which is freed kernel memory", cpu->id, a->address, out->phys);
     if (a->user)
-        exposed_user(cpu, out->phys, a->access & RIGHT_W);
+        exposed_user(cpu, out->phys, out->rights & RIGHT_W);
     return true;
 }
 

@@ -164,6 +164,8 @@ static struct resume *fetch(void *cpu, u64 first, u64 second)
 void __tsan_read8(void *a);
 
 static struct resume *trap_fetches_twice(void *cpu, u64 trap, u64 info) { return fetch(cpu, 64, 72); }
+static struct resume *trap_fetches_into(void *cpu, u64 trap, u64 info) { return fetch(cpu, -8ul, 0); }
+static struct resume *trap_fetches_before(void *cpu, u64 trap, u64 info) { return fetch(cpu, -16ul, 0); }
 static struct resume *trap_fetches_once(void *cpu, u64 trap, u64 info) { return fetch(cpu, 64, 80); }
 
 static struct resume *trap_reads_twice(void *cpu, u64 trap, u64 info)
@@ -193,6 +195,7 @@ BOOT(pattern, boot_pattern, trap_same) BOOT(moves, boot_zeroed, trap_moves) BOOT
 BOOT(forgets, boot_zeroed, trap_forgets) BOOT(not_zeroed, boot_not_zeroed, trap_same) BOOT(half_zeroed, boot_half_zeroed, trap_same)
 BOOT(zeroed, boot_zeroed, trap_same) BOOT(page_address, boot_page_address, trap_same) BOOT(page_below, boot_page_below, trap_same)
 BOOT(elsewhere, boot_elsewhere, trap_same) BOOT(fetches_twice, boot_zeroed, trap_fetches_twice) BOOT(fetches_once, boot_zeroed, trap_fetches_once)
+BOOT(fetches_into, boot_zeroed, trap_fetches_into) BOOT(fetches_before, boot_zeroed, trap_fetches_before)
 BOOT(reads_twice, boot_zeroed, trap_reads_twice) BOOT(reads_own, boot_zeroed, trap_reads_own)
 
 RULE_TABLE(rule_exposed, SCENE_UNIT(SIM_NONE),
@@ -209,4 +212,5 @@ RULE_TABLE(rule_exposed, SCENE_UNIT(SIM_NONE),
     { RULE_LEAK_PAGE, half_zeroed, elsewhere },
     { RULE_LEAK_PAGE, page_address, page_below },
     { RULE_FETCH_TWICE, fetches_twice, fetches_once },
+    { RULE_FETCH_TWICE, fetches_into, fetches_before },
     { RULE_FETCH_TWICE, reads_twice, reads_own });

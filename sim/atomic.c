@@ -3,6 +3,7 @@
  * Loads and stores go through the store buffer; a locked operation drains it first. A locked operation that changes nothing is a read. */
 #include <string.h>
 #include "atomic.h"
+#include "exposed.h"
 #include "machine_model.h"
 #include "memory.h"
 #include "race.h"
@@ -56,6 +57,7 @@ static u64 load(const void *a, u32 bytes, bool relaxed, const void *site)
 {
     struct sim_cpu *cpu = atomic_point(a, bytes, OP_LOAD, site);
     bool own;
+    fetch_read(cpu, a, bytes);
     const u64 value = store_read(cpu, a, bytes, &own);
     if (!own && !relaxed)
         race_acquire(cpu, (u64)a);

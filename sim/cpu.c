@@ -2,6 +2,7 @@
 /* What a CPU does: kern_boot once, then for ever: run what the kernel returned until a trap, kern_trap. Its fiber is its kernel stack. */
 #include <string.h>
 #include "arch/x86.h"
+#include "exposed.h"
 #include "irq.h"
 #include "memory.h"
 #include "snapshot.h"
@@ -144,6 +145,14 @@ static u64 cpu_run(struct sim_cpu *cpu, struct resume *r, u64 *info)
     sim_broken(RULE_RESUME_KIND, "CPU %u: kernel resumes kind %lu, which does not exist", cpu->id, r->kind);
 }
 
+static void cpu_protected(const struct sim_cpu *cpu)
+{
+    const struct sim_profile *p = &cpu->sim->profile;
+    const u64 cr4 = (p->smep ? CR4_SMEP : 0) | (p->smap ? CR4_SMAP : 0) | (p->umip ? CR4_UMIP : 0);
+    if (cr4 & ~cpu->cr4 || !(cpu->cr0 & CR0_WP) || (p->nx && !(cpu->efer & EFER_NXE)))
+        sim_broken(RULE_CR_PROTECT, "CPU %u: user mode with CR0 = 0x%lx, CR4 = 0x%lx, EFER = 0x%lx", cpu->id, cpu->cr0, cpu->cr4, cpu->efer);
+}
+
 /* What the kernel returned must be usable: the machine will write to it. */
 static void cpu_check(struct sim_cpu *cpu, struct resume *r)
 {
@@ -153,6 +162,9 @@ static void cpu_check(struct sim_cpu *cpu, struct resume *r)
     memory_check(cpu->sim, r, sizeof(*r), "resume structure");
     if (cpu->in_nmi && r->kind != RESUME_WINDOW)
         sim_broken(RULE_RESUME_NMI, "CPU %u: goes on with NMIs blocked by an exit that took one: a window comes first (SDM 3C 28.5.5)", cpu->id);
+    if (r->kind == RESUME_USER)
+        cpu_protected(cpu);
+    leak_resume(cpu, r);
     if (!cpu->kern_cpu)
         sim_broken(RULE_RESUME_CPU, "CPU %u: kern_boot returned before mach_cpu_set", cpu->id);
 }
@@ -177,6 +189,8 @@ void start_run(struct sim_cpu *cpu, struct resume *r)
         cpu->turn_outside = true;
         s->result.traps++;
         sim_hash_event(s, HASH_TRAP, cpu->id, TRAP_KIND(trap), TRAP_VECTOR(trap), info);
+        leak_trap(cpu, r->kind <= RESUME_GUEST_SVM ? r : NULL);
+        fetch_begin(cpu);
         r = s->upcall.trap(cpu->kern_cpu, trap, info);
     }
 }

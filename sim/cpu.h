@@ -58,6 +58,8 @@ struct sim_cpu {
     u64 sysenter_cs, sysenter_esp, sysenter_eip, feature_control, misc_enable, mtrr_def_type;
     u8 fpu[512] aligned_to(64);   /* x87 and SSE registers as FXSAVE64 lays them out; engines load and store them here */
 
+    u64 barriers, buffer_clears, l1d_flushes;   /* IBPB, VERW, L1D_FLUSH so far */
+
     struct sim_apic apic;
     u64 tsc_skew;              /* this CPU's TSC - the machine's clock */
 

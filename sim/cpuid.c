@@ -27,6 +27,17 @@ static struct mach_cpuid cpuid_features(const struct sim_cpu *cpu)
     return r;
 }
 
+static struct mach_cpuid cpuid_protection(const struct sim *s)
+{
+    const struct sim_profile *p = &s->profile;
+    return (struct mach_cpuid){
+        .ebx = (u32)((p->smep ? CPUID_7_EBX_SMEP : 0) | (p->smap ? CPUID_7_EBX_SMAP : 0) | (p->rtm ? CPUID_7_EBX_RTM : 0)),
+        .ecx = p->umip ? (u32)CPUID_7_ECX_UMIP : 0,
+        .edx = (u32)((p->ibpb && s->config.vendor != SIM_SVM ? CPUID_7_EDX_IBPB : 0) | (p->md_clear ? CPUID_7_EDX_MD_CLEAR : 0) |
+                     (p->l1d_flush ? CPUID_7_EDX_L1D_FLUSH : 0) | (p->arch_cap ? CPUID_7_EDX_ARCH_CAP : 0)),
+    };
+}
+
 /* Leaf 0xd: x87 and SSE only: 512 bytes and the header. */
 static struct mach_cpuid cpuid_xsave(const struct sim_cpu *cpu, u32 subleaf)
 {
@@ -62,6 +73,7 @@ static struct mach_cpuid cpuid_extended(const struct sim *s, u32 leaf)
         break;
     case 0x80000008:
         r.eax = SIM_PHYS_BITS | 48u << 8;
+        r.ebx = s->config.vendor == SIM_SVM && s->profile.ibpb ? (u32)CPUID_88_EBX_IBPB : 0;
         break;
     }
     return r;
@@ -78,7 +90,7 @@ static struct mach_cpuid cpuid_plain(const struct sim_cpu *cpu, u32 leaf, u32 su
     case 1:
         return cpuid_features(cpu);
     case 7:
-        return (struct mach_cpuid){ .ebx = subleaf == 0 && s->profile.smep ? (u32)CPUID_7_EBX_SMEP : 0 };
+        return subleaf ? (struct mach_cpuid){ 0 } : cpuid_protection(s);
     case 0xb:
         return cpuid_topology(cpu, subleaf);
     case 0xd:

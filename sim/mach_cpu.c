@@ -91,7 +91,8 @@ void mach_cr4_write(u64 value)
     struct sim_cpu *cpu = mach_point_serial();
     const struct sim *s = cpu->sim;
     const u64 legal = CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT |
-                      (s->config.vendor == SIM_VMX ? CR4_VMXE : 0) | (s->profile.xsave ? CR4_OSXSAVE : 0) | (s->profile.smep ? CR4_SMEP : 0);
+                      (s->config.vendor == SIM_VMX ? CR4_VMXE : 0) | (s->profile.xsave ? CR4_OSXSAVE : 0) | (s->profile.smep ? CR4_SMEP : 0) |
+                      (s->profile.smap ? CR4_SMAP : 0) | (s->profile.umip ? CR4_UMIP : 0);
     if (value & ~legal || !(value & CR4_PAE))
         sim_broken(RULE_CR_CR4, "CR4 = 0x%lx: #GP (SDM 3A 2.5)", value);
     cr_virt(cpu, 4, value);
@@ -180,6 +181,11 @@ u64 mach_tsc_read(void)
 struct mach_clock mach_clock(void)
 {
     return (struct mach_clock){ .tsc_khz = SIM_TSC_KHZ, .apic_timer_khz = SIM_TSC_KHZ / SIM_APIC_DIVIDER };
+}
+
+void mach_buffers_clear(void)
+{
+    mach_point()->buffer_clears++;
 }
 
 bool mach_preempt_pending(void)

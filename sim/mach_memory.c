@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* mach_*: memory, the kernel's word store, faults on demand. Address arithmetic is no step; what moves bytes is one. */
 #include <string.h>
+#include "exposed.h"
 #include "firmware.h"
 #include "mach.h"
 #include "memory.h"
@@ -70,6 +71,7 @@ void mach_copy(void *to, const void *from, size_t bytes)
     store_drain(cpu);   /* plain accesses do not look into the buffer */
     memory_check(cpu->sim, to, bytes, "mach_copy to");
     memory_check(cpu->sim, from, bytes, "mach_copy from");
+    fetch_read(cpu, from, bytes);
     const u64 distance = (u64)to - (u64)from;
     if (distance < bytes || -distance < bytes)
         sim_broken(RULE_MEM_OVERLAP, "mach_copy of ranges that overlap");

@@ -22,7 +22,9 @@ struct virt_model;
 
 /* What these CPUs have; set by sim_create, tests may change it before the first run. */
 struct sim_profile {
-    bool xsave, x2apic, tsc_deadline, nx, page_1g, smep;
+    bool xsave, x2apic, tsc_deadline, nx, page_1g, smep, smap, umip;
+    bool ibpb, md_clear, l1d_flush, rtm, arch_cap;   /* commands against speculation; none by default */
+    u64 arch_capabilities;
 };
 
 struct sim {
@@ -37,6 +39,7 @@ struct sim {
     u8 *shadow;                      /* enum mem_state of each 64 bytes of RAM */
     u8 *tables;                      /* bitmap of pages that a walker has read as page tables */
     struct translations *translations;   /* what CPUs may have cached; NULL: not recorded */
+    struct exposed *exposed;         /* what user level sees of the kernel */
     void *kern;                      /* mach_kern_set */
     u64 boot_root, boot_info;        /* physical: top-level table, multiboot2 structure */
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include "exposed.h"
 #include "memory.h"
 #include "race.h"
 #include "sanitizer.h"
@@ -17,7 +18,8 @@
 
 #define GUARD_BYTES (64 * PAGE_SIZE)
 #define STACK_BYTES (64 * PAGE_SIZE)   /* an engine runs on it too; untouched pages cost nothing */
-#define MAP_WISH    0x200000000000ul   /* the same in every process, if it is free: pointers in RAM then are the same values in every run */
+/* The same in every process, if it is free: pointers in RAM then are the same values in every run. Unlike what else stands in memory: leak.c. */
+#define MAP_WISH    0x3a5a7e000000ul
 
 bool memory_create(struct sim *s)
 {
@@ -173,4 +175,5 @@ void mach_mem_state(const void *start, size_t bytes, enum mem_state state)
         sanitizer_forbid(start, bytes);
     else
         sanitizer_allow(start, bytes);
+    exposed_state(s, phys, bytes, state);
 }

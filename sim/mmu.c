@@ -2,6 +2,7 @@
 /* The MMU: four-level paging over the kernel's real tables with the CPU's CR0, CR4 and EFER (Intel SDM 3A 4.5 to 4.8). The kernel itself
  * does not run through it: its accesses are the process's own. Not modelled: PCIDs, protection keys, SMAP's AC override. */
 #include "arch/x86.h"
+#include "exposed.h"
 #include "memory.h"
 #include "translations.h"
 #include "walk.h"
@@ -48,6 +49,8 @@ static bool mmu_use(struct sim_cpu *cpu, const struct translation *e, const stru
     out->level = e->level;
     if (memory_state(cpu->sim, out->phys) == MEM_FREE)
         sim_broken(RULE_TLB_FREED, "CPU %u: 0x%lx translates to 0x%lx, which is freed kernel memory", cpu->id, a->address, out->phys);
+    if (a->user)
+        exposed_user(cpu, out->phys, out->rights & RIGHT_W);
     return true;
 }
 

@@ -93,6 +93,9 @@ bool sim_msr_read(struct sim_cpu *cpu, u32 msr, u64 *value)
     case MSR_EFER:
         *value = cpu->efer;
         return true;
+    case MSR_ARCH_CAPABILITIES:
+        *value = cpu->sim->profile.arch_capabilities;
+        return cpu->sim->profile.arch_cap;
     case MSR_PAT:
         *value = cpu->pat;
         return true;
@@ -101,6 +104,15 @@ bool sim_msr_read(struct sim_cpu *cpu, u32 msr, u64 *value)
     if (!row)
         return false;
     *value = row->member ? *(const u64 *)((const u8 *)cpu + row->member) : 0;
+    return true;
+}
+
+/* A command: only written, one bit; each is counted. */
+static bool command_write(bool exists, u64 value, u64 *count)
+{
+    if (!exists || value & ~1ul)
+        return false;
+    *count += value;
     return true;
 }
 
@@ -139,6 +151,10 @@ bool sim_msr_write(struct sim_cpu *cpu, u32 msr, u64 value)
         return deadline_write(cpu, value);
     case MSR_EFER:
         return efer_write(cpu, value);
+    case MSR_PRED_CMD:
+        return command_write(cpu->sim->profile.ibpb, value, &cpu->barriers);
+    case MSR_FLUSH_CMD:
+        return command_write(cpu->sim->profile.l1d_flush, value, &cpu->l1d_flushes);
     case MSR_PAT:
         if (!pat_legal(value))
             return false;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "arch/x86.h"
+#include "exposed.h"
 #include "firmware.h"
 #include "memory.h"
 #include "race.h"
@@ -27,7 +28,7 @@ static void sim_profile(struct sim *s)
     const enum sim_vendor v = s->config.vendor;
     s->profile = (struct sim_profile){
         .xsave = v != SIM_NONE, .x2apic = s->config.x2apic, .tsc_deadline = v != SIM_SVM, .nx = true, .page_1g = true,
-        .smep = v != SIM_NONE,
+        .smep = v != SIM_NONE, .smap = v == SIM_SVM, .umip = v == SIM_SVM,   /* vmx_haswell has neither */
     };
     s->virt = v == SIM_VMX ? &sim_vmx : v == SIM_SVM ? &sim_svm : NULL;
 }
@@ -69,7 +70,7 @@ struct sim *sim_create(const struct sim_config *config)
     s->upcall = (struct sim_upcall){ kern_boot, kern_trap, kern_nmi };
     sim_profile(s);
     sim_here = s;
-    const bool made = memory_create(s) && (!config->chooser || translations_record(s, true)) && firmware_create(s) && sim_cpus_create(s);
+    const bool made = memory_create(s) && exposed_create(s) && (!config->chooser || translations_record(s, true)) && firmware_create(s) && sim_cpus_create(s);
     sim_here = before;
     if (!made) {
         sim_destroy(s);
@@ -134,6 +135,7 @@ void sim_destroy(struct sim *s)
     free(s->cpu);
     snapshot_destroy(s);
     translations_destroy(s);
+    exposed_destroy(s);
     memory_destroy(s);
     race_destroy(s);
     if (sim_here == s)

@@ -4,6 +4,7 @@
  * that is not live, a plain store into a page table (walkers read those at any time: it must be atomic), and while races are judged, a race.
  * Constants and a test's own memory are judged for races only. */
 #include <string.h>
+#include "exposed.h"
 #include "memory.h"
 #include "race.h"
 #include "snapshot.h"
@@ -19,6 +20,8 @@ static void tsan_check(struct sim *s, const void *address, u64 bytes, bool write
         return;
     }
     memory_check(s, address, bytes, write ? "plain write" : "plain read");
+    if (!write)
+        fetch_read(s->current, address, bytes);
     if (write)
         memory_stored(s, address, bytes);
     if (write && memory_is_table(s, phys))

@@ -129,6 +129,8 @@ enum walk_word walk_now(struct sim *s, const struct walk_root *root, u64 address
         w->slot[w->count] = walk_slot(table, address, --level);
         w->word[w->count] = walk_read(s, table, w->slot[w->count], address);
         kind = walk_decode(root, w->word[w->count], level, address, t);
+        if (kind == WALK_ABSENT && w->word[w->count] & PTE_PHYS_MASK && sim_phys(s, w->word[w->count] & PTE_PHYS_MASK, 1))
+            sim_broken(RULE_TAB_ABSENT, "page walk for 0x%lx: the absent entry 0x%lx names RAM", address, w->word[w->count]);
     }
     return kind;
 }

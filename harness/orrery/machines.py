@@ -93,7 +93,7 @@ def _sim(r: Request, bundle: Path) -> Command:
 
 
 def _qemu(r: Request, bundle: Path) -> Command:
-    argv = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max,pku=off,pks=off", "-m", str(r.manifest.memory_mb), "-smp", str(r.cpus),
+    argv = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max,pku=off,pks=off,smap=off", "-m", str(r.manifest.memory_mb), "-smp", str(r.cpus),
             "-display", "none", "-nodefaults", "-no-reboot", "-serial", "stdio" if r.interactive else "file:" + str(r.folder / "console.txt"),
             "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", str(KERNEL), "-initrd", str(bundle)]
     trace = None

@@ -7,8 +7,9 @@
 #define TABLE        0x3                    /* P W */
 #define CODE_2M      0x181                  /* P PS G */
 #define DATA_2M      0x8000000000000183     /* P W PS G NX */
-#define DEVICE_2M    0x800000000000019b     /* ... PWT PCD: uncached */
-#define IDENTITY_2M  0x83                   /* P W PS: boot code only */
+#define RODATA_2M    0x8000000000000181     /* P PS G NX */
+#define DEVICE_2M    0x800000000000019b     /* P W PWT PCD PS G NX: uncached */
+#define IDENTITY_2M  0x81                   /* P PS: boot code only */
 #define PAGE_2M      0x200000
 
     .section .multiboot2, "a"
@@ -146,6 +147,8 @@ direct_pd:
     .rept 2048
     .if (page == 0xfec00000) || (page == 0xfee00000)
     .quad DEVICE_2M + page
+    .elseif page == KERNEL_CODE
+    .quad RODATA_2M + page
     .else
     .quad DATA_2M + page
     .endif

@@ -72,16 +72,12 @@ static void tables_init(struct bare_cpu *c)
     __asm__ volatile("lldt %w0" : : "r"(0));
 }
 
-/* No SMAP: QEMU 7.2 makes IRET and far RET of user level read their stack as supervisor, which then faults for ever. */
 static void features_init(void)
 {
     const struct mach_cpuid basic = mach_cpuid(1, 0);
-    const struct mach_cpuid more = mach_cpuid(0, 0).eax >= 7 ? mach_cpuid(7, 0) : (struct mach_cpuid){0};
     u64 cr4 = CR4_PAE;
     cr4 |= basic.edx & CPUID_1_EDX_PGE ? CR4_PGE : 0;
     cr4 |= basic.edx & CPUID_1_EDX_MCE ? CR4_MCE : 0;   /* without it a machine check is a shutdown */
-    cr4 |= more.ebx & CPUID_7_EBX_SMEP ? CR4_SMEP : 0;
-    cr4 |= more.ecx & CPUID_7_ECX_UMIP ? CR4_UMIP : 0;
     mach_cr4_write(cr4);
     mach_dr_write(7, DR7_INIT);
 }

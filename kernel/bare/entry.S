@@ -39,6 +39,12 @@
 #define PRESERVED rbx, rbp, r12, r13, r14, r15    /* what C keeps */
 #define ALL_BUT_RAX rcx, r11, ARGUMENTS, PRESERVED
 
+/* Gates leave DF and AC as they were: with AC set SMAP would be off. CLAC does not exist everywhere. */
+.macro CLEAR_FLAGS
+    pushq $2
+    popfq
+.endm
+
     .text
     .balign 64
     .globl bare_syscall
@@ -191,7 +197,7 @@ common:
     movl $1, RESUME_GUEST(%rax)     /* RCX and R11 are live: IRETQ */
 empty_stack:
     mov %gs:BARE_STACK_TOP, %rsp
-    cld
+    CLEAR_FLAGS
     jmp trap
 from_kernel:
     cmpb $BARE_TRAP_INTERRUPT, (%rsp)
@@ -207,7 +213,7 @@ from_kernel:
     .endm
 paranoid:
     EACH push, r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax
-    cld
+    CLEAR_FLAGS
     mov %rsp, %rdi
     call bare_exception
     EACH pop, rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15

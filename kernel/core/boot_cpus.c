@@ -7,6 +7,7 @@
 #include "arch/x86.h"
 #include "cpu.h"
 #include "fpu.h"
+#include "protect.h"
 #include "root.h"
 
 static void check(const char *message)
@@ -86,6 +87,7 @@ void boot_cpu_start(struct cpu *cpu)
 {
     struct kern *const k = cpu->kern;
     mach_cpu_set(cpu);
+    protect_cpu_init(cpu);
     apic_cpu_init(cpu);
     fpu_cpu_init(cpu);
     /* A failure leaves cpu->virt.region 0: no vCPU can be created there. */

@@ -31,6 +31,8 @@ struct cpu {
     void *fpu_owner;               /* whose FPU state the registers hold: an EC or a vCPU, see fpu.h */
     bool fpu_on;                   /* CR0.TS clear */
     u64 xcr0;                      /* what fpu.c set; 0: no XSAVE */
+    u32 protect;                   /* PROTECT_*: what is done against speculation here */
+    u64 protect_vcpu;              /* the vCPU that was entered last: its id + 1 */
     bool x2apic, tsc_deadline;     /* what the local APIC is and its timer can: apic.c */
     struct trace_ring *trace;      /* NULL: off */
 

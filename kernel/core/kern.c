@@ -86,7 +86,7 @@ struct resume *kern_trap(void *arg, u64 trap, u64 info)
         return unsettled(cpu, ec, s);
     if (unlikely(cpu->sched.wanted | (cpu->epoch.first != NULL)))
         return sched_resume(cpu);
-    return s < STATUS_INTERNAL_FIRST ? &ec->resume : sched_enter(cpu);
+    return s < STATUS_INTERNAL_FIRST && likely(!cpu->protect) ? &ec->resume : sched_enter(cpu);
 }
 
 void kern_nmi(void *arg, u32 vector)

@@ -8,6 +8,7 @@
 #include "ec.h"
 #include "fpu.h"
 #include "pd.h"
+#include "protect.h"
 #include "sc.h"
 #include "sched_enter.h"
 #include "vcpu.h"
@@ -241,6 +242,8 @@ static u64 budget_end(const struct cpu *cpu)
 struct resume *sched_enter_more(struct cpu *cpu)
 {
     struct ec *const ec = cpu->current;
+    if (cpu->protect)
+        protect_enter(cpu, ec->vcpu);
     if (ec->vcpu)
         return vcpu_resume(cpu, ec);
     fpu_switch(cpu, ec->fpu);

@@ -96,9 +96,10 @@ void trace_exit(struct cpu *cpu, struct vcpu *v)
     if (room(cpu, r, bytes)) {
         const struct trace_exit record = { header(cpu, TRACE_EXIT, bytes, v->id), groups, 0, v->state->exit, v->state->pending };
         put(r, &record, sizeof(record));
-        cpu->kern->virt->store(cpu, v, v->copy, groups & ~v->valid);
-        for (u32 left = groups; left; left &= left - 1)
-            payload(r, v->valid & left & -left ? v->state : v->copy, left & -left);
+        /* Not out of the state page: the VMM may write there by now. */
+        v->copy->inject = v->copy->inject_insn_len = v->copy->windows = 0;
+        cpu->kern->virt->store(cpu, v, v->copy, groups);
+        payload(r, v->copy, groups);
     }
     lock_drop(&r->lock);
 }

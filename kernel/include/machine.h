@@ -107,6 +107,7 @@ MACH_API u64 mach_tsc_read(void);
 struct mach_clock { u64 tsc_khz, apic_timer_khz; };
 MACH_API struct mach_clock mach_clock(void);       /* measured once by the machine at boot, at most 10 ms; apic_timer_khz at divider 1 */
 MACH_API void mach_relax(void);                    /* PAUSE: one turn of a spin */
+MACH_API void mach_buffers_clear(void);            /* VERW: overwrites what the processor keeps of earlier accesses, where microcode makes it so */
 MACH_API bool mach_preempt_pending(void);          /* is an interrupt waiting? The only window in long work */
 
 /* ---- Translations ---- */

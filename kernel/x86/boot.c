@@ -4,6 +4,7 @@
  * boot_view. Boot CPU only, no lock. Not handled: more than BOOT_RANGES ranges; the rest of the RAM is then left unused. */
 #include "boot.h"
 #include "machine.h"
+#include "protect.h"
 
 #define PHYS_END        bit(52)   /* Intel SDM 3A 4.1.4: MAXPHYADDR is at most 52 */
 #define RESERVED_RANGES 16u
@@ -95,10 +96,17 @@ const char *boot_bundle(struct boot_info *out, u64 start, u64 end)
     return NULL;
 }
 
+const char *boot_command_line(struct boot_info *out, u64 phys, u64 bytes_max)
+{
+    const char *const line = boot_view(phys, 0);
+    return line ? protect_parse(line, min(bytes_max, mach_direct_end() - phys), &out->protect) : "command line: outside memory";
+}
+
 const char *boot_parse(u32 magic, u64 info, struct boot_info *out)
 {
     const char *error;
     mach_zero(out, sizeof(*out));
+    out->protect = PROTECT_ALL;
     switch (magic) {
     case BOOT_MAGIC_MULTIBOOT2:
         error = multiboot2_parse(info, out);

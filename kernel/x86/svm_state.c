@@ -57,17 +57,16 @@ static u32 granularity(u32 attributes, u32 limit)
 
 static void seg_store(const struct vcpu *v, struct vcpu_state *s)
 {
+    /* The CPL stands in a field of its own; the neutral form has it in SS.DPL, as VMX does. */
+    const u32 cpl = vmcb_get32(v, VMCB(cpl) - 3) >> CPL_SHIFT & 3;
     for (u32 i = 0; i < VCPU_SEG_COUNT; i++) {
         const u64 word = vmcb_get(v, seg_offset[i]);
-        const u32 a = word >> 16 & 0xfff, limit = word >> 32;
+        const u32 raw = word >> 16 & 0xfff, a = i == VCPU_SEG_SS ? (raw & ~SEG_DPL) | cpl << 5 : raw, limit = word >> 32;
         s->seg[i] = (struct vcpu_segment){ .base = vmcb_get(v, seg_offset[i] + offset_of(struct vmcb_seg, base)),
                                            .limit = limit,
                                            .attributes = granularity((a & 0xff) | (a & 0xf00) << 4 | (a & SEG_P ? 0 : VCPU_SEG_UNUSABLE), limit),
                                            .selector = (u16)word };
     }
-    /* The CPL stands in a field of its own; the neutral form has it in SS.DPL, as VMX does. */
-    const u32 cpl = vmcb_get32(v, VMCB(cpl) - 3) >> CPL_SHIFT & 3;
-    s->seg[VCPU_SEG_SS].attributes = (s->seg[VCPU_SEG_SS].attributes & ~SEG_DPL) | cpl << 5;
 }
 
 /* ---- The rest ---- */
@@ -186,7 +185,7 @@ void svm_store(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups
         s->idtr.limit = vmcb_get32(v, VMCB(idtr.limit)) & 0xffff;
     }
     if (groups & VCPU_GROUP_EFER)
-        s->efer &= ~EFER_SVME;
+        s->efer = vmcb_get(v, VMCB(efer)) & ~EFER_SVME;
     if (groups & VCPU_GROUP_ACTIVITY)
         activity_store(v, s);
 }

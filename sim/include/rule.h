@@ -17,6 +17,7 @@
     X(SEAM, ONCE, "mach_kern_set or mach_cpu_set called again", "machine.h: word store")                                  \
     X(TAB, PLAIN, "a plain store to a page table: walkers read it at any time", "SDM 3A 4.8, 8.1.1")                      \
     X(TAB, RAM, "a page walk reads a table outside RAM", "SDM 3A 4.5")                                                    \
+    X(TAB, ABSENT, "an absent entry names RAM: speculation reads it (L1TF)", "SDM 3A 4.5; machine.h: translations")       \
     X(TLB, FREED, "a page is free and a CPU may still translate to it", "SDM 3A 4.10.4.2, 3C 29.4.3; APM 2 15.16")        \
     X(TLB, TABLE, "a table is free and a CPU may still walk through it", "SDM 3A 4.10.4.2, 3C 29.4.3; APM 2 15.16")       \
     X(TLB, ROOT, "a top-level table is free and a CPU has it loaded", "SDM 3A 4.5")                                       \
@@ -27,6 +28,7 @@
     X(CR, ROOT, "CR3 names a page that is not live", "SDM 3A 4.5")                                                        \
     X(CR, CR4, "CR4: #GP", "SDM 3A 2.5")                                                                                  \
     X(CR, VMX, "CR0 or CR4: a bit that VMX operation fixes", "SDM 3C 24.8")                                               \
+    X(CR, PROTECT, "user mode without a protection this processor has: SMEP, SMAP, UMIP, WP, NX", "SDM 3A 2.5, 4.6")      \
     X(CR, DR, "debug register that does not exist, or reserved bits", "SDM 3B 17.2")                                      \
     X(CR, XCR, "XGETBV or XSETBV with CR4.OSXSAVE clear: #UD", "SDM 1 13.3")                                              \
     X(MSR, READ, "RDMSR: #GP", "SDM 4, APM 2 appendix A")                                                                 \
@@ -52,6 +54,9 @@
     X(RESUME, RIP, "user mode resumed above USER_END: SYSRET there faults in the kernel", "SDM 2B SYSRET")                \
     X(RESUME, NMI, "no window after an exit that took an NMI: NMIs stay blocked", "SDM 3C 28.5.5")                        \
     X(RESUME, CPU, "kern_boot returned before mach_cpu_set", "machine.h: up-calls")                                       \
+    X(LEAK, REGISTER, "a register of user or guest holds a kernel address or bytes nobody wrote", "machine.h: up-calls")  \
+    X(LEAK, PAGE, "a page of the kernel that user level sees holds a kernel address or bytes nobody wrote", "machine.h: up-calls")\
+    X(FETCH, TWICE, "a word that user level may write was read twice in one trap", "machine.h: up-calls")                 \
     X(VIRT, MISSING, "VMX or SVM used on a machine without it: #UD", "SDM 3C 24.6; APM 2 15.4")                           \
     X(VIRT, CR8, "a guest's MOV to CR8 reaches the host's APIC", "SDM 3C 26.1.3; APM 2 15.21.2")                          \
     X(VMX, ON, "VMXON where it is #UD or #GP: CR4.VMXE, feature control, fixed bits", "SDM 3C 24.7, 24.8")                \

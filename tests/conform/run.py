@@ -80,8 +80,9 @@ def determinism(tap: Tap, quick: bool) -> None:
 def other_builds(tap: Tap) -> None:
     for build in ("clang", "tsan", "tsan-gcc"):
         for vendor in ("vmx", "svm"):
-            status, result, errors = orrery("guest-hello", "--vendor", vendor, ORRERY_SIM=str(ROOT / f"build/orrery-unicorn-{build}"))
-            tap.check(status == 0, f"guest-hello on the {build} build, {vendor}", f"{result.get('why')}\n{errors}")
+            for scenario in ("guest-hello", "vcpu-rules", "hostile-user", "pingpong"):   # instrumented builds see every plain access of the kernel
+                status, result, errors = orrery(scenario, "--vendor", vendor, ORRERY_SIM=str(ROOT / f"build/orrery-unicorn-{build}"))
+                tap.check(status == 0, f"{scenario} on the {build} build, {vendor}", f"{result.get('why')}\n{errors}")
     for on in ("qemu", "bochs"):
         status, result, errors = orrery("guest-hello", "--on", on, ORRERY_KERNEL=str(ROOT / "build/bare-clang/kernel.elf"))
         tap.check(status == 0, f"guest-hello on {on}, kernel built by clang", f"{result.get('why')}\n{errors}")

@@ -5,6 +5,7 @@
 #include "boot_cpus.h"
 #include "kernel_fixture_sim.h"
 #include "portal.h"
+#include "protect.h"
 
 #define POOL_START (16ul << 20)
 #define POOL_BYTES (32ul << 20)
@@ -26,7 +27,7 @@ static void make_pd(struct fixture *f)
 struct fixture *fixture_open_on(struct sim *s, u32 cpus)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    struct boot_info boot = { .cpu_count = cpus, .apic_base = 0xfee00000 };
+    struct boot_info boot = { .cpu_count = cpus, .apic_base = 0xfee00000, .protect = PROTECT_ALL };
     const struct ranges none = { 0 };
     for (u32 i = 0; i < cpus; i++)
         boot.apic_id[i] = i;

@@ -124,8 +124,8 @@ static void matrix_of_rights(void **state)
         cpu->cr0 = (cpu->cr0 & ~CR0_WP) | (wp ? CR0_WP : 0);
         cpu->cr4 = (cpu->cr4 & ~CR4_SMEP) | (smep ? CR4_SMEP : 0);
         cpu->efer = (cpu->efer & ~EFER_NXE) | (nxe ? EFER_NXE : 0);
-        poke(word(PD, INDEX(1)), PT | upper);
-        poke(leaf(), FRAME | pte);
+        poke(word(PD, INDEX(1)), (upper & PTE_P ? PT : 0) | upper);
+        poke(leaf(), (pte & PTE_P ? FRAME : 0) | pte);
         u32 error;
         const bool want = expected(upper, pte, access, user, wp, smep, nxe, &error);
         const bool got = translate(access, user);

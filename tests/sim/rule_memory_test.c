@@ -119,6 +119,13 @@ static void walk_outside_ram(struct rule_scene *x)
     walk(RIGHT_R);
 }
 
+static void walk_absent_in_ram(struct rule_scene *x)
+{
+    map();
+    *word(1) = (AT + 2 * PAGE_SIZE) | PTE_W | PTE_U;
+    walk(RIGHT_R);
+}
+
 static void walk_not_present(struct rule_scene *x)
 {
     map();
@@ -192,6 +199,7 @@ RULE_TABLE(rule_memory, SCENE_UNIT(SIM_NONE),
     { RULE_MEM_OVERLAP, copy_over, copy_beside },
     { RULE_SPIN_FOREVER, spin, spin_for_a_while },
     { RULE_TAB_PLAIN, table_plain_store, table_atomic_store },
+    { RULE_TAB_ABSENT, walk_absent_in_ram, walk_not_present },
     { RULE_TAB_RAM, walk_outside_ram, walk_not_present },
     { RULE_TLB_FREED, frame_freed, frame_flushed },
     { RULE_TLB_TABLE, table_freed, table_flushed },

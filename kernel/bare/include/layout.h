@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Numbers that assembly and C share; kernel/bare/cpu.c asserts that they agree with the C structures.
  *
- *   0xffff800000000000   direct map: physical 0 .. 4 GiB, writable, not executable; the APIC window uncached
+ *   0xffff800000000000   direct map: physical 0 .. 4 GiB, not executable; writable but for the kernel's code; the APIC window uncached
  *   0xffffffff80000000   physical 0 .. 1 GiB, of which only the image is mapped: 2 MiB code, read-only; 4 MiB data, not executable */
 #pragma once
 #define DIRECT_OFFSET   0xffff800000000000

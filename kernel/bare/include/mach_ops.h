@@ -162,6 +162,13 @@ MACH_INLINE void mach_relax(void)
     __asm__ volatile("pause" : : : "memory");
 }
 
+/* The form with a memory operand is the one that clears (Intel, "Microarchitectural data sampling"). */
+MACH_INLINE void mach_buffers_clear(void)
+{
+    const u16 selector = BARE_KERNEL_DATA;
+    __asm__ volatile("verw %0" : : "m"(selector) : "cc");
+}
+
 /* ---- Translations ---- */
 
 MACH_INLINE void mach_invlpg(u64 address)

@@ -93,7 +93,17 @@
 #define MSR_TSC_ADJUST         0x3bu
 #define MSR_SPEC_CTRL          0x48u
 #define MSR_PRED_CMD           0x49u
+#define PRED_CMD_IBPB          0x1ul
 #define MSR_MTRRCAP            0xfeu
+#define MSR_ARCH_CAPABILITIES  0x10au   /* CPUID_7_EDX_ARCH_CAP; what this processor does not suffer from (Intel SDM 4) */
+#define ARCH_CAP_RDCL_NO       bit(0)
+#define ARCH_CAP_SKIP_L1D      bit(3)
+#define ARCH_CAP_MDS_NO        bit(5)
+#define ARCH_CAP_TAA_NO        bit(8)
+#define ARCH_CAP_RFDS_NO       bit(27)
+#define ARCH_CAP_RFDS_CLEAR    bit(28)
+#define MSR_FLUSH_CMD          0x10bu
+#define FLUSH_CMD_L1D          0x1ul
 #define MSR_SYSENTER_CS        0x174u
 #define MSR_SYSENTER_ESP       0x175u
 #define MSR_SYSENTER_EIP       0x176u
@@ -153,12 +163,17 @@
 #define CPUID_7_EBX_TSC_ADJUST   bit(1)
 #define CPUID_7_EBX_SMEP         bit(7)
 #define CPUID_7_EBX_INVPCID      bit(10)
+#define CPUID_7_EBX_RTM          bit(11)
 #define CPUID_7_EBX_SMAP         bit(20)
 #define CPUID_7_ECX_UMIP         bit(2)
 #define CPUID_7_ECX_PKU          bit(3)
 #define CPUID_7_ECX_CET_SS       bit(7)
 #define CPUID_7_ECX_PKS          bit(31)
 #define CPUID_7_ECX_LA57         bit(16)
+#define CPUID_7_EDX_MD_CLEAR     bit(10)
+#define CPUID_7_EDX_IBPB         bit(26)
+#define CPUID_7_EDX_L1D_FLUSH    bit(28)
+#define CPUID_7_EDX_ARCH_CAP     bit(29)
 #define CPUID_D1_EAX_XSAVEOPT    bit(0)
 #define CPUID_D1_EAX_XSAVEC      bit(1)
 #define CPUID_D1_EAX_XSAVES      bit(3)
@@ -170,6 +185,8 @@
 #define CPUID_81_EDX_RDTSCP      bit(27)
 #define CPUID_81_EDX_LM          bit(29)
 #define CPUID_87_EDX_INVARIANT   bit(8)    /* leaf 0x80000007: invariant TSC */
+
+#define CPUID_88_EBX_IBPB        bit(12)   /* leaf 0x80000008, AMD */
 
 /* Exceptions. */
 #define VECTOR_DE  0u

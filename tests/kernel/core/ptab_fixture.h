@@ -64,8 +64,10 @@ static inline struct seen look(struct fixture *f, u64 page)
         s.word = (u64 *)sim_phys(f->w->sim, table, PAGE_SIZE) + (page >> 9 * s.level & 511);
         const u64 word = *s.word;
         const bool leaf = s.level == 0 || word & bit(7);
-        if (!(word & (is_ept(f) ? 7 : 1)))
+        if (!(word & (is_ept(f) ? 7 : 1))) {
+            assert_int_equal(word & 0x000ffffffffff000ul, 0);   /* speculation would read what it names (L1TF) */
             return s;
+        }
         assert_int_equal(word & 0x000fff0000000000ul, 0);     /* beyond MAXPHYADDR of this machine: reserved */
         if (s.level && leaf) {
             assert_true(s.level <= 2);

@@ -2,6 +2,7 @@
 /* Does a multiboot2 structure say what it says, and can a lie in a size, a count or a pointer lead a read out of the structure or out of
  * memory? */
 #include "boot_fixture.h"
+#include "protect.h"
 
 static void put32(u64 at, u32 field, u32 value)
 {
@@ -77,6 +78,28 @@ static void multiboot2_is_understood(void **state)
         boot_assert_range(&b, 1, 0x100000, 0x1000000);
         assert_int_equal(b.bundle, 0x300000);
         assert_int_equal(b.bundle_bytes, 0x80001);
+    }
+}
+
+/* The tag says how long the text is, whether or not a NUL ends it. */
+static void multiboot2_has_a_command_line(void **state)
+{
+    static const char *const lines[] = { "mitigations=verw", "mitigations=of" };
+    for (u32 i = 0; i < array_size(lines); i++) {
+        struct boot_info b;
+        const struct mb2 m = mb2_build(BOOT_AT, 24);
+        struct boot_writer w = boot_writer(m.end - 8);
+        u64 tag = tag_begin(&w, 1);
+        boot_put_text(&w, lines[i]);
+        tag_end(&w, tag);
+        tag = tag_begin(&w, 0);
+        tag_end(&w, tag);
+        put32(BOOT_AT, 0, (u32)(w.next - BOOT_AT));
+        const char *const error = mb2_parse(&b);
+        if (i)
+            assert_string_equal(error, "command line: mitigations= takes off, auto, or a list of ibpb, verw, l1d");
+        else
+            assert_true(!error && b.protect == PROTECT_VERW);
     }
 }
 
@@ -182,6 +205,6 @@ static void damaged_structures_do_no_harm(void **state)
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, boot_setup, boot_teardown)
-TEST_GROUP(x86_multiboot, TEST(multiboot2_is_understood), TEST(multiboot2_takes_the_first_module_and_the_new_rsdp),
+TEST_GROUP(x86_multiboot, TEST(multiboot2_is_understood), TEST(multiboot2_has_a_command_line), TEST(multiboot2_takes_the_first_module_and_the_new_rsdp),
            TEST(multiboot2_lies_are_refused), TEST(multiboot2_reads_nothing_behind_its_size), TEST(multiboot2_has_a_bound),
            TEST(damaged_structures_do_no_harm));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Does the PVH start information say what it says, and can a lie in it lead a read out of memory? */
 #include "boot_fixture.h"
+#include "protect.h"
 
-enum { VERSION = 4, MODULE_COUNT = 12, MODULES = 16, RSDP = 32, MAP = 40, MAP_COUNT = 48, INFO_BYTES = 56, MODULE_BYTES = 32, REGIONS = 3 };
+enum { VERSION = 4, MODULE_COUNT = 12, MODULES = 16, COMMAND_LINE = 24, RSDP = 32, MAP = 40, MAP_COUNT = 48, INFO_BYTES = 56, MODULE_BYTES = 32, REGIONS = 3 };
 
 static u64 build(u64 at)
 {
@@ -39,6 +40,22 @@ static void is_understood(void **state)
     assert_int_equal(b.bundle_bytes, 0);
 }
 
+static void a_command_line(void **state)
+{
+    struct boot_info b;
+    build(BOOT_AT);
+    assert_null(boot_parse(BOOT_MAGIC_PVH, BOOT_AT, &b));
+    assert_int_equal(b.protect, PROTECT_ALL);
+    strcpy((char *)boot_ram(0x200000), "console mitigations=ibpb,l1d");
+    set(COMMAND_LINE, 0x200000, 8);
+    assert_null(boot_parse(BOOT_MAGIC_PVH, BOOT_AT, &b));
+    assert_int_equal(b.protect, PROTECT_IBPB | PROTECT_L1D);
+    memcpy(boot_ram(BOOT_RAM - 15), "mitigations=off", 15);   /* memory ends before it does */
+    set(COMMAND_LINE, BOOT_RAM - 15, 8);
+    assert_null(boot_parse(BOOT_MAGIC_PVH, BOOT_AT, &b));
+    assert_int_equal(b.protect, 0);
+}
+
 static void lies_are_refused(void **state)
 {
     static const struct {
@@ -49,6 +66,8 @@ static void lies_are_refused(void **state)
     } lies[] = {
         { 0, 0x336ec579, 4, "pvh: no start information" },
         { VERSION, 0, 4, "pvh: no memory map" },
+        { COMMAND_LINE, BOOT_RAM + 1, 8, "command line: outside memory" },
+        { COMMAND_LINE, ~0ul, 8, "command line: outside memory" },
         { MAP_COUNT, 0, 4, "pvh: no memory map" },
         { MAP_COUNT, BOOT_ENTRIES_MAX + 1, 4, "pvh: memory map too long" },
         { MAP_COUNT, 0xffffffff, 4, "pvh: memory map too long" },
@@ -93,4 +112,4 @@ static void damaged_structures_do_no_harm(void **state)
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, boot_setup, boot_teardown)
-TEST_GROUP(x86_pvh, TEST(is_understood), TEST(lies_are_refused), TEST(damaged_structures_do_no_harm));
+TEST_GROUP(x86_pvh, TEST(is_understood), TEST(a_command_line), TEST(lies_are_refused), TEST(damaged_structures_do_no_harm));

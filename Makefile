@@ -240,8 +240,8 @@ build/$(1)/kernel.elf: kernel/bare/kernel.ld $$(KERNEL_C:%.c=build/$(1)/%.o) $$(
 	$$(call say,LD,$$@)
 	$$(Q)$(2) $$(BAREFLAGS) $(3) -nostdlib -static -Wl,-z,noexecstack,-z,max-page-size=4096,--build-id=none -T kernel/bare/kernel.ld -o $$@ $$(filter %.o,$$^)
 endef
-$(eval $(call BARE_RULES,bare,gcc,-flto=2))
-$(eval $(call BARE_RULES,bare-clang,clang))
+$(eval $(call BARE_RULES,bare,gcc,-flto=2 -mpreferred-stack-boundary=3))
+$(eval $(call BARE_RULES,bare-clang,clang,-mstack-alignment=8))
 
 # ---- User programs and guests ----
 USERFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-builtin -nostdlib -static -fno-pic -fno-pie -mgeneral-regs-only -fno-stack-protector -fno-strict-aliasing -fno-asynchronous-unwind-tables -MMD -MP $(WARN) $(I_user) -Ikernel/bare/atomic

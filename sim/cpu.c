@@ -3,6 +3,7 @@
 #include <string.h>
 #include "arch/x86.h"
 #include "exposed.h"
+#include "held.h"
 #include "irq.h"
 #include "memory.h"
 #include "snapshot.h"
@@ -191,7 +192,10 @@ void start_run(struct sim_cpu *cpu, struct resume *r)
         sim_hash_event(s, HASH_TRAP, cpu->id, TRAP_KIND(trap), TRAP_VECTOR(trap), info);
         leak_trap(cpu, r->kind <= RESUME_GUEST_SVM ? r : NULL);
         fetch_begin(cpu);
+        if (TRAP_KIND(trap) == TRAP_SYSCALL)
+            held_begin(cpu, r);
         r = s->upcall.trap(cpu->kern_cpu, trap, info);
+        held_end(cpu);
     }
 }
 

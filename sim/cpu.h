@@ -48,6 +48,8 @@ struct sim_cpu {
     u64 turn;                  /* engine steps since others were last let go on */
     void *kern_cpu;            /* mach_cpu_set; NULL: not yet */
     struct resume *resume;     /* what the CPU was last told to run */
+    struct resume *held;       /* held.h; NULL: nothing is */
+    u64 held_value[7];
     u32 start;                 /* SIPI vector | 0x100 once one has come */
     bool nmi;                  /* pending */
     bool in_nmi;               /* NMIs are blocked: inside kern_nmi, or since a VMX exit took one, until a window */

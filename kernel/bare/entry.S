@@ -36,7 +36,7 @@
     .endr
 .endm
 #define ARGUMENTS rdx, rsi, rdi, r8, r9, r10      /* with RAX, RCX, R11 what C may change */
-#define PRESERVED rbx, rbp, r12, r13, r14, r15    /* what C keeps */
+#define PRESERVED rbx, rbp, r12, r13, r14, r15    /* what C keeps: saved behind a SYSCALL only if something else is resumed */
 #define ALL_BUT_RAX rcx, r11, ARGUMENTS, PRESERVED
 
 /* Gates leave DF and AC as they were: with AC set SMAP would be off. CLAC does not exist everywhere. */
@@ -52,24 +52,29 @@ bare_syscall:
     swapgs
     mov %rsp, %gs:BARE_USER_RSP
     mov %gs:BARE_RESUME, %rsp
-    SAVE %rsp, rax, ARGUMENTS, PRESERVED
+    SAVE %rsp, rax, ARGUMENTS
     mov %rcx, RESUME_RIP(%rsp)
     mov %r11, RESUME_RFLAGS(%rsp)
-    mov %gs:BARE_USER_RSP, %rax
-    mov %rax, G_rsp(%rsp)
     mov %gs:BARE_STACK_TOP, %rsp
     mov %gs:BARE_CPU, %rdi
     mov $BARE_TRAP_SYSCALL, %esi
     call kern_trap
     cmp %gs:BARE_RESUME, %rax
-    jne bare_resume
+    jne another
     /* The same EC: what C keeps is still its own, and its flags passed SYSCALL. */
     mov RESUME_RFLAGS(%rax), %r11
+    mov %gs:BARE_USER_RSP, %rsp
 sysret:
     mov RESUME_RIP(%rax), %rcx
-    LOAD %rax, ARGUMENTS, rsp, rax
+    LOAD %rax, ARGUMENTS, rax
     swapgs
     sysretq
+another:
+    mov %gs:BARE_RESUME, %rcx
+    SAVE %rcx, PRESERVED
+    mov %gs:BARE_USER_RSP, %rdx
+    mov %rdx, G_rsp(%rcx)
+    jmp bare_resume
 
 /* ESI: trap, RDX: info; on an empty kernel stack. */
 trap:
@@ -78,15 +83,13 @@ trap:
     .globl bare_resume
 bare_resume:
     mov %rax, %gs:BARE_RESUME
-    mov RESUME_KIND(%rax), %ecx
-    test %ecx, %ecx
-    jnz not_user
-    cmpl $0, RESUME_GUEST(%rax)
-    jne iret
-    LOAD %rax, PRESERVED
+    mov RESUME_KIND(%rax), %rcx
+    or RESUME_GUEST(%rax), %rcx
+    jnz not_sysret
     mov RESUME_RFLAGS(%rax), %r11d
     and $BARE_USER_FLAGS, %r11d
     or $0x202, %r11d
+    LOAD %rax, PRESERVED, rsp
     jmp sysret
 iret:
     movl $0, RESUME_GUEST(%rax)
@@ -102,7 +105,10 @@ iret:
     swapgs
     iretq
 
-not_user:
+not_sysret:
+    mov RESUME_KIND(%rax), %ecx
+    test %ecx, %ecx
+    jz iret
     cmp $BARE_KIND_SVM, %ecx
     jb vmx
     je svm

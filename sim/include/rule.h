@@ -53,6 +53,7 @@
     X(RESUME, KIND, "resume kind that does not exist", "machine.h: up-calls")                                             \
     X(RESUME, RIP, "user mode resumed above USER_END: SYSRET there faults in the kernel", "SDM 2B SYSRET")                \
     X(RESUME, NMI, "no window after an exit that took an NMI: NMIs stay blocked", "SDM 3C 28.5.5")                        \
+    X(RESUME, HELD, "a register written that the machine holds until something else is resumed", "machine.h: TRAP_SYSCALL") \
     X(RESUME, CPU, "kern_boot returned before mach_cpu_set", "machine.h: up-calls")                                       \
     X(LEAK, REGISTER, "a register of user or guest holds a kernel address or bytes nobody wrote", "machine.h: up-calls")  \
     X(LEAK, PAGE, "a page of the kernel that user level sees holds a kernel address or bytes nobody wrote", "machine.h: up-calls")\

@@ -14,10 +14,10 @@ static u64 *at(u64 phys)
     return mach_phys_to_virt(phys);
 }
 
-/* User level keeps an address in RBX from its first trap on. */
+/* User level keeps an address in R9 from its first trap on. */
 static bool engine_traps(struct engine *e, struct sim_cpu *cpu, struct resume *regs, u64 steps, struct engine_event *out)
 {
-    regs->gpr[RBX] = (u64)cpu->sim->ram;
+    regs->gpr[R9] = (u64)cpu->sim->ram;
     out->kind = micro()->cpu[0].traps++ < TRAPS ? EVENT_SYSCALL : EVENT_END;
     return true;
 }
@@ -128,14 +128,14 @@ static struct resume *trap_same(void *cpu, u64 trap, u64 info) { return cpu; }
 static struct resume *trap_moves(void *cpu, u64 trap, u64 info)
 {
     struct micro_cpu *const c = cpu;
-    c->resume.gpr[RDX] = c->resume.gpr[RBX];
+    c->resume.gpr[RDX] = c->resume.gpr[R9];
     return &c->resume;
 }
 
 static struct resume *trap_invents(void *cpu, u64 trap, u64 info)
 {
     struct micro_cpu *const c = cpu;
-    c->resume.gpr[RDX] = c->resume.gpr[RBX] + 8;
+    c->resume.gpr[RDX] = c->resume.gpr[R9] + 8;
     return &c->resume;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Is what the kernel returns, and how it starts CPUs, judged? Rules RESUME, SEAM, IPI-START, VIRT-MISSING, on machines that boot. */
+#include "held.h"
 #include "rule_test.h"
 
 static struct resume not_in_ram;
@@ -71,6 +72,17 @@ BOOT(kern_twice) BOOT(cpu_twice) BOOT(start_elsewhere) BOOT(start)
 static void vmxon_of_another_vendor(struct rule_scene *x) { ignore(mach_vmxon(0x1000)); }
 static void invlpga_of_another_vendor(struct rule_scene *x) { mach_invlpga(0, 1); }
 
+static void held(struct rule_scene *x, bool written)
+{
+    struct resume *const r = sim_phys(x->s, 0x200000, sizeof(*r));
+    held_begin(sim_this(), r);
+    r->gpr[written ? R15 : R10] = 1;
+    held_end(sim_this());
+}
+
+static void held_written(struct rule_scene *x) { held(x, true); }
+static void others_written(struct rule_scene *x) { held(x, false); }
+
 RULE_TABLE(rule_resume, SCENE_UNIT(SIM_NONE),
     { RULE_RESUME_RAM, outside, well },
     { RULE_RESUME_RAM, null, well },
@@ -78,6 +90,7 @@ RULE_TABLE(rule_resume, SCENE_UNIT(SIM_NONE),
     { RULE_RESUME_RIP, user_high, user_end },
     { RULE_RESUME_NMI, nmi_idle, nmi_window },
     { RULE_RESUME_CPU, nobody, well },
+    { RULE_RESUME_HELD, held_written, others_written },
     { RULE_SEAM_ONCE, kern_twice, well },
     { RULE_SEAM_ONCE, cpu_twice, well },
     { RULE_IPI_START, start_elsewhere, start },

@@ -33,10 +33,3 @@ void held_end(struct sim_cpu *cpu)
         r->gpr[held[i]] = cpu->held_value[i];
     }
 }
-
-void mach_resume_forget(const struct resume *r)
-{
-    struct sim_cpu *const cpu = sim_this();
-    if (cpu->held == r)
-        cpu->held = NULL;
-}

@@ -24,7 +24,6 @@ struct bare_cpu {
     } __attribute__((packed)) gdtr;
     u64 gdt[7];
     struct bare_tss tss;
-    struct resume nobody;      /* takes the registers of what is gone: mach_resume_forget */
     /* The last word of an IST stack is the address of this structure: its handlers do not trust GS. */
     struct bare_ist {
         u8 space[BARE_IST_STACK - 16];

@@ -101,21 +101,9 @@ void bare_cpu_init(struct bare_cpu *c)
     mach_msr_write(MSR_FMASK, RFLAGS_TF | RFLAGS_IF | RFLAGS_DF | RFLAGS_IOPL | RFLAGS_NT | RFLAGS_RF | RFLAGS_AC);
 }
 
-static struct bare_cpu *this_cpu(void)
-{
-    return (struct bare_cpu *)mach_msr_read(MSR_GS_BASE);
-}
-
-void mach_resume_forget(const struct resume *r)
-{
-    struct bare_cpu *const c = this_cpu();
-    if (c->resume == r)
-        c->resume = &c->nobody;
-}
-
 struct mach_vmx_host mach_vmx_host(void)
 {
-    const struct bare_cpu *const c = this_cpu();
+    const struct bare_cpu *const c = (const void *)mach_msr_read(MSR_GS_BASE);
     return (struct mach_vmx_host){
             .rip = (u64)bare_vmx_exit,
             .rsp = c->stack_top,

@@ -19,7 +19,6 @@ static void ec_free(struct cpu *cpu, struct ec *ec)
     }
     if (ec->utcb)
         mem_free(k->mem, &pd->quota, ec->utcb, sizeof(struct utcb));
-    mach_resume_forget(&ec->resume);
     pd_release(cpu, &ec->object, sizeof(*ec));
     pd_drop(cpu, pd);
 }

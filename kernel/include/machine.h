@@ -37,7 +37,7 @@ enum trap_kind {
     TRAP_NONE,           /* a window in which nothing was pending */
     TRAP_SYSCALL,        /* from user; RIP is after SYSCALL (2 bytes); RCX and R11 are free. RBX, RSP, RBP and R12..R15 are
                             in the structure only after kern_trap has returned another one: until then the kernel neither reads nor writes
-                            them there (mach_resume_forget). If the same one is returned, its RFLAGS are nothing user mode may not have */
+                            them there, and the structure stays. If the same one is returned, its RFLAGS are nothing user mode may not have */
     TRAP_EXCEPTION,      /* from user; vector; info: error code, 0 if none. Page fault address: mach_cr2_read */
     TRAP_INTERRUPT,      /* from user, idle or window; vector; the local APIC has not seen an end of interrupt yet */
     TRAP_GUEST_EXIT,     /* from guest: an exit is described in the VMCS or VMCB */
@@ -61,7 +61,6 @@ KERN_API struct resume *kern_boot(u32 magic, u64 info);
 
 /* Every trap but NMI and machine check. cpu: what this CPU gave to mach_cpu_set. info: by kind. Returns what to resume next. */
 KERN_API struct resume *kern_trap(void *cpu, u64 trap, u64 info);
-MACH_API void mach_resume_forget(const struct resume *r);   /* in a trap, on the CPU that may have resumed it last: the structure goes */
 
 /* NMI (vector 2) or machine check (18), at any time, also inside kern_trap. Only sets atomic words of the CPU. */
 KERN_API void kern_nmi(void *cpu, u32 vector);

@@ -20,6 +20,7 @@ import bench_cases  # noqa: E402
 import mutate_cases  # noqa: E402
 from tap import Tap  # noqa: E402
 from orrery import bundle, machines, manifest  # noqa: E402
+from orrery import run as runs  # noqa: E402
 from orrery.base import BadInput  # noqa: E402
 
 ENV = os.environ | {"ORRERY_NO_BUILD": "1"}
@@ -118,6 +119,18 @@ def json_output(tap: Tap) -> None:
     tap.check({m["name"] for m in json.loads(done.stdout)} == set(manifest.names()), "list --json names every scenario")
 
 
+def stopped(tap: Tap) -> None:
+    """A machine that never ends is a failed run, although its trace ends anywhere."""
+    endless = manifest.load("guest-smp")
+    endless.seconds = 1
+    manifest.arguments(endless, ["vmm=vcpus 1"])   # the first vCPU waits for the second for ever
+    try:
+        outcome = runs.run(dict(manifest=endless, on="sim", vendor="vmx", cpus=2, trace=True))
+        tap.check(not outcome.ok and "no shutdown was seen within 1 s" in outcome.why, "a run that was stopped: says so", outcome.why)
+    except BadInput as error:
+        tap.fail("a run that was stopped: says so", str(error))
+
+
 def interrupt(tap: Tap) -> None:
     for on in ("sim", "qemu", "bochs"):
         process = subprocess.Popen([str(ROOT / "orrery"), "run", "pingpong", "--on", on], env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -140,6 +153,7 @@ def run(tap: Tap) -> None:
     same_name(tap)
     json_output(tap)
     bench_cases.run(tap)
+    stopped(tap)
     mutate_cases.run(tap)
     interrupt(tap)
 

@@ -28,7 +28,7 @@ UNIT_C     := $(filter-out $(FUZZ_C) $(EXPLORE_C),$(TEST_C))
 EXPLORE_FIXTURE_C := tests/kernel/kernel_fixture.c tests/kernel/kernel_fixture_sim.c
 LOCKFREE_C := $(addprefix scenarios/lib/,mpsc.c ring.c queue_pair.c)
 HOSTED_USER_C := $(wildcard scenarios/vmm/decode.c scenarios/vmm/walk.c scenarios/vmm/uart.c scenarios/root/loader.c) $(LOCKFREE_C)
-PROGRAMS   := vmm bench $(basename $(notdir $(wildcard scenarios/*.c)))
+PROGRAMS   := vmm bench kill-backend $(basename $(notdir $(wildcard scenarios/*.c)))
 GUESTS     := $(basename $(notdir $(wildcard scenarios/guests/*.S)))
 SCENARIOS  := $(basename $(notdir $(wildcard scenarios/*.toml)))
 
@@ -264,6 +264,10 @@ build/$(1)/vmm.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/vmm/*.c
 	$$(call say,LD,$$@)
 	$$(USERLD_$(1))
 build/$(1)/bench.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/bench/*.c)) $$(LIB_$(1)) scenarios/lib/user.ld
+	$$(call say,LD,$$@)
+	$$(USERLD_$(1))
+# Its VMs are made of the VMM's parts, all but its main.
+build/$(1)/kill-backend.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/kill-backend/*.c) $$(filter-out %/vmm.c,$$(wildcard scenarios/vmm/*.c))) $$(LIB_$(1)) scenarios/lib/user.ld
 	$$(call say,LD,$$@)
 	$$(USERLD_$(1))
 build/$(1)/%.elf: build/$(1)/scenarios/%.o $$(LIB_$(1)) scenarios/lib/user.ld

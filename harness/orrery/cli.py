@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -49,7 +50,9 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
     p = _add(verbs, "run", "run a scenario", "./orrery run guest-hello --on qemu")
     _machine_options(p)
+    p.add_argument("--args", action="append", default=[], metavar="PROGRAM=TEXT", help="other arguments for a program than the manifest's")
     p.add_argument("--json", action="store_true", help="print one JSON object instead of the console")
+    p.add_argument("--no-exits", action="store_true", help="with --json: do not count VM exits, which takes QEMU and Bochs long when there are many")
     p.add_argument("--exits", action="store_true", help="print a table of VM exits by reason at the end")
     p.add_argument("--gdb", action="store_true", help="start under a debugger (sim: harness/orrery-gdb.py is loaded; qemu: loopback server)")
     p.add_argument("--interactive", action="store_true", help="qemu: this terminal is the console, unescaped")
@@ -76,8 +79,9 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _request(args: argparse.Namespace, **more: object) -> dict[str, object]:
+def _request(args: argparse.Namespace, program_args: list[str], **more: object) -> dict[str, object]:
     scenario = manifest.load(args.scenario)
+    manifest.arguments(scenario, program_args)
     vendor, cpus = machines.resolve(scenario, args.on, args.vendor, args.cpus)
     if args.seed and args.on != "sim":
         raise BadInput(f"--seed is for sim: {args.on} has no choices to seed")
@@ -89,7 +93,7 @@ def _request(args: argparse.Namespace, **more: object) -> dict[str, object]:
 def _run(args: argparse.Namespace) -> int:
     if args.interactive and args.on != "qemu":
         raise BadInput("--interactive is for qemu")
-    request = _request(args, gdb=args.gdb, interactive=args.interactive, trace=args.json or args.exits)
+    request = _request(args, args.args, gdb=args.gdb, interactive=args.interactive, trace=args.exits or (args.json and not args.no_exits))
     outcome = run.run(request, None if args.json else sys.stdout)
     if args.gdb or args.interactive:
         return 0
@@ -100,12 +104,13 @@ def _run(args: argparse.Namespace) -> int:
         print("VM exits by reason:\n" + run.table(outcome.exits), end="")
     print(f"{outcome.scenario}: {'OK' if outcome.ok else 'FAILED: ' + outcome.why}")
     if not outcome.ok and outcome.on == "sim":
-        print(f"again: ./orrery run {outcome.scenario} --on sim --vendor {outcome.vendor} --cpus {outcome.cpus} --seed {outcome.seed}")
+        print(f"again: ./orrery run {outcome.scenario} --on sim --vendor {outcome.vendor} --cpus {outcome.cpus} --seed {outcome.seed}"
+              + "".join(f" --args {shlex.quote(text)}" for text in args.args))
     return 0 if outcome.ok else 1
 
 
 def _record(args: argparse.Namespace) -> int:
-    outcome = run.run(_request(args, trace=True), sys.stdout)
+    outcome = run.run(_request(args, [], trace=True), sys.stdout)
     if outcome.ok:
         record.save(outcome, args.output)
     print(f"{outcome.scenario}: " + (f"recorded in {args.output}" if outcome.ok else f"FAILED: {outcome.why}"))

@@ -117,6 +117,19 @@ def parse(name: str, path: Path) -> Manifest:
     return manifest
 
 
+def arguments(manifest: Manifest, texts: list[str]) -> None:
+    """Put TEXT in the place of a program's arguments, for each PROGRAM=TEXT."""
+    _, check, wanted = _PROGRAM["args"]
+    for text in texts:
+        name, equals, args = text.partition("=")
+        program = next((p for p in manifest.programs if p.name == name), None)
+        if not equals or not program:
+            raise BadInput(f"--args takes PROGRAM=TEXT, not {text!r}; programs of '{manifest.name}': {', '.join(p.name for p in manifest.programs)}")
+        if not check(args):
+            raise BadInput(f"--args {name}: {len(args.encode())} bytes, it must be {wanted}")
+        program.args = args
+
+
 def names(folder: Path = SCENARIOS) -> list[str]:
     """All scenarios, sorted."""
     return sorted(path.stem for path in folder.glob("*.toml"))

@@ -136,9 +136,6 @@ def _watch(process: subprocess.Popen[bytes], command: machines.Command, request:
 def _collect(outcome: Outcome, request: machines.Request, command: machines.Command, status: int | None) -> None:
     """Judge: the end, the code, the expected lines; and take over what the machine reports."""
     text = escape(outcome.console)
-    if command.trace and command.trace.is_file() and command.trace.stat().st_size:
-        outcome.trace = command.trace.read_bytes()
-        outcome.exits = trace.exits(command.trace) if request.manifest.virtualization else {}
     if command.counts and command.counts.is_file():
         outcome.counts = command.counts.read_text()
     code: int | None = None
@@ -152,6 +149,9 @@ def _collect(outcome: Outcome, request: machines.Request, command: machines.Comm
             outcome.why = f"the machine ended with {result['end']}" + (f": {result['message']}" if result.get("message") else "")
     elif match := SHUTDOWN.search(text):
         code = int(match.group(1))
+    if code is not None and command.trace and command.trace.is_file() and command.trace.stat().st_size:
+        outcome.trace = command.trace.read_bytes()
+        outcome.exits = trace.exits(command.trace) if request.manifest.virtualization else {}
     if not outcome.why:
         outcome.why = _missing(request, text, code, status)
     outcome.ok = not outcome.why

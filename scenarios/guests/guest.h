@@ -12,6 +12,15 @@
 #define GUEST_SCRATCH    0x508       /* 4 bytes read and write: the last value; string I/O adds to it byte by byte */
 #define GUEST_NUMBER     0x50c       /* read 1 byte: number of this vCPU */
 
+/* Disk of scenarios/kill-backend. A command moves the block between disk and memory before the OUT is over. */
+#define GUEST_ROUNDS       0x510     /* read 4 bytes: rounds of work left, 0: none. The wait for the next one is here */
+#define GUEST_DISK_BLOCK   0x514     /* write 4 bytes: number */
+#define GUEST_DISK_BUFFER  0x518     /* write 4 bytes: guest-physical address */
+#define GUEST_DISK_COMMAND 0x51c     /* write 1 byte: 0 read, 1 write; read 1 byte: 0 it was done, 1 refused */
+#define GUEST_DISK_OWNER   0x520     /* read 4 bytes: number of this VM */
+#define GUEST_DISK_BLOCKS  8
+#define GUEST_DISK_WORDS   64        /* of 8 bytes, in a block */
+
 /* The test device: one page. */
 #define GUEST_DEVICE     0xfe000000
 #define GUEST_DEVICE_ID       0x00   /* read: GUEST_DEVICE_MAGIC */

@@ -54,9 +54,10 @@ static_assert(sizeof(struct program) <= PAGE_SIZE, "one page");
 
 #define PROGRAM_BUDGET_US 10000u   /* budget of every scheduling context that root makes */
 
-/* Of its own image, for programs that map it elsewhere: text from IMAGE_START, then rodata on the next page (user.ld). */
+/* Of its own image, for programs that map it elsewhere: text from IMAGE_START, then rodata on the next page; writable data, of which the part
+ * from image_bss on is zero at first (user.ld). */
 #define IMAGE_START 0x400000ul
-extern const u8 image_text_end[], image_rodata_end[];
+extern const u8 image_text_end[], image_rodata_end[], image_data[], image_bss[], image_end[];
 
 /* What every program defines; does not return. */
 void program_main(u64 first, u64 utcb) __attribute__((noreturn));

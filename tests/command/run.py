@@ -20,6 +20,7 @@ import bench_cases  # noqa: E402
 import mutate_cases  # noqa: E402
 from tap import Tap  # noqa: E402
 from orrery import bundle, machines, manifest  # noqa: E402
+from orrery import run as runs  # noqa: E402
 from orrery.base import BadInput  # noqa: E402
 
 ENV = os.environ | {"ORRERY_NO_BUILD": "1"}
@@ -38,7 +39,9 @@ def bad_arguments(tap: Tap) -> None:
             ("no CPU", ["run", "hello", "--cpus", "0"], "--cpus"), ("too many CPUs", ["run", "hello", "--cpus", "65"], "--cpus"),
             ("CPUs that are no number", ["run", "hello", "--cpus", "two"], "two"), ("negative seed", ["run", "hello", "--seed", "-1"], "seed"),
             ("a seed for qemu", ["run", "hello", "--on", "qemu", "--seed", "3"], "--seed"), ("record without a folder", ["record", "hello"], "--output"),
-            ("replay of nothing", ["replay", "/nonexistent"], "no recording"), ("gdb on bochs", ["run", "hello", "--on", "bochs", "--gdb"], "bochs")):
+            ("replay of nothing", ["replay", "/nonexistent"], "no recording"), ("gdb on bochs", ["run", "hello", "--on", "bochs", "--gdb"], "bochs"),
+            ("arguments of no program", ["run", "hello", "--args", "nobody=x"], "nobody"), ("arguments that are no assignment", ["run", "hello", "--args", "hello"], "PROGRAM=TEXT"),
+            ("long arguments", ["run", "hello", "--args", "hello=" + "x" * 128], "at most 127")):
         done = call(*args)
         lines = done.stderr.strip().splitlines()
         tap.check(done.returncode == 2 and 1 <= len(lines) <= 3 and word in done.stderr and "Traceback" not in done.stderr, f"{what}: one line, status 2",
@@ -116,6 +119,18 @@ def json_output(tap: Tap) -> None:
     tap.check({m["name"] for m in json.loads(done.stdout)} == set(manifest.names()), "list --json names every scenario")
 
 
+def stopped(tap: Tap) -> None:
+    """A machine that never ends is a failed run, although its trace ends anywhere."""
+    endless = manifest.load("guest-smp")
+    endless.seconds = 1
+    manifest.arguments(endless, ["vmm=vcpus 1"])   # the first vCPU waits for the second for ever
+    try:
+        outcome = runs.run(dict(manifest=endless, on="sim", vendor="vmx", cpus=2, trace=True))
+        tap.check(not outcome.ok and "no shutdown was seen within 1 s" in outcome.why, "a run that was stopped: says so", outcome.why)
+    except BadInput as error:
+        tap.fail("a run that was stopped: says so", str(error))
+
+
 def interrupt(tap: Tap) -> None:
     for on in ("sim", "qemu", "bochs"):
         process = subprocess.Popen([str(ROOT / "orrery"), "run", "pingpong", "--on", on], env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -138,6 +153,7 @@ def run(tap: Tap) -> None:
     same_name(tap)
     json_output(tap)
     bench_cases.run(tap)
+    stopped(tap)
     mutate_cases.run(tap)
     interrupt(tap)
 

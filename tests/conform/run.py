@@ -19,6 +19,7 @@ from tap import Tap  # noqa: E402
 from orrery import manifest  # noqa: E402
 
 WORKERS = 2
+LONG = {"kill-backend"}   # so many exits that to trace them over a serial port takes minutes
 BUILT = {"ORRERY_NO_BUILD": "1"}
 
 
@@ -49,7 +50,7 @@ def every_scenario(tap: Tap, quick: bool) -> None:
         m = manifest.load(name)
         work += [(m, on, vendor) for on, vendor in machines_of(m) if on == "sim" or not quick]
     with ThreadPoolExecutor(WORKERS) as pool:
-        results = list(pool.map(lambda w: orrery(w[0].name, "--on", w[1], "--vendor", w[2]), work))
+        results = list(pool.map(lambda w: orrery(w[0].name, "--on", w[1], "--vendor", w[2], *(["--no-exits"] if w[0].name in LONG else [])), work))
     consoles: dict[str, dict[str, list[str]]] = {}
     for (m, on, vendor), (status, result, errors) in zip(work, results):
         ok = tap.check(status == 0 and result.get("ok") is True, f"{m.name} on {on} {vendor}", f"{result.get('why', '')}\n{errors}\n{result.get('console', '')[-1500:]}")
@@ -75,6 +76,24 @@ def determinism(tap: Tap, quick: bool) -> None:
                 hashes[seed] = a[1].get("event_hash")
             if not quick and scenario == "guest-smp":
                 tap.check(len(set(hashes.values())) == len(seeds), f"{scenario} {vendor}: another seed, another event_hash", str(hashes))
+
+
+def kill_backend(tap: Tap, quick: bool) -> None:
+    """On four CPUs: the survivors make the same exits everywhere, and where order is certain requests were cut short in the middle of each."""
+    few = "kill-backend=rounds 80 restarts 20 seed 1"
+    runs = [("sim", "vmx", ()), ("sim", "svm", ())] + ([] if quick else [("qemu", "svm", ()), ("sim", "vmx", ("--args", few)), ("bochs", "vmx", ("--args", few))])
+    with ThreadPoolExecutor(WORKERS) as pool:
+        results = list(pool.map(lambda r: orrery("kill-backend", "--on", r[0], "--vendor", r[1], "--cpus", "4", "--no-exits", *r[2]), runs))
+    exits: dict[tuple[str, ...], list[str]] = {}
+    for (on, vendor, args), (status, result, errors) in zip(runs, results):
+        console = result.get("console", "").replace("\r", "")
+        survivors = re.findall(r"^kill-backend: (VM [12]: \d+ exits, hash 0x\w{16})", console, re.M)
+        aborted = [int(n) for n in re.findall(r"^figure: VM [12]: (\d+) requests aborted", console, re.M)]
+        name = f"kill-backend on {on} {vendor}, four CPUs, {'20' if args else '200'} restarts"
+        tap.check(status == 0 and len(survivors) == 4 and survivors[0] == survivors[1] and survivors[2] == survivors[3] and
+                  survivors == exits.setdefault(args, survivors), f"{name}: the same exits", f"{result.get('why')}\n{errors}\n{console[-1500:]}")
+        if on == "sim":
+            tap.check(len(aborted) == 2 and min(aborted) > 0, f"{name}: calls aborted", console[-1500:])
 
 
 def other_builds(tap: Tap) -> None:
@@ -104,6 +123,7 @@ def run(tap: Tap, quick: bool) -> None:
     """All of this file's checks."""
     every_scenario(tap, quick)
     determinism(tap, quick)
+    kill_backend(tap, quick)
     if not quick:
         other_builds(tap)
         from_cd(tap)

@@ -203,7 +203,7 @@ void ec_kill(struct cpu *cpu, struct ec *ec)
     timeout_remove(cpu, ec);
     ec_unlink(ec);
     if (ec->vcpu)
-        vcpu_abandon(cpu, ec);
+        vcpu_abandon(ec);
     ec->state = EC_DEAD;
     cpu->sched.wanted = true;   /* it may be current */
 }

@@ -175,6 +175,7 @@ static void two_cpus_on_one_memory(void **state)
 static void state_pages_wait_for_the_flush(void **state)
 {
     struct guest *g = guest_open_cpus(2, vendor_of(state));
+    g->f->by_hand = true;
     struct fixture *const f = g->f;
     fixture_thread(f, 1, f->pd, 10, NEW);
     fixture_run(f, 1);

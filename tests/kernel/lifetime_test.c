@@ -228,9 +228,12 @@ static void table_register(struct table *t, const char *name, enum sim_vendor ve
     unit_register(&t->group);
 }
 
-__attribute__((constructor)) static void lifetime_register(void)
-{
-    static struct table vmx, svm;
-    table_register(&vmx, "lifetime_vmx", SIM_VMX);
-    table_register(&svm, "lifetime_svm", SIM_SVM);
-}
+#define LIFE_TABLE(name, vendor)                                        \
+    __attribute__((constructor)) static void name##_register(void)      \
+    {                                                                   \
+        static struct table table;                                      \
+        table_register(&table, #name, vendor);                          \
+    }                                                                   \
+    extern int name##_needs_semicolon
+LIFE_TABLE(lifetime_svm, SIM_SVM);
+LIFE_TABLE(lifetime_vmx, SIM_VMX);

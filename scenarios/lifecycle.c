@@ -6,7 +6,10 @@
 #include "hv.h"
 #include "print.h"
 
-#define ROUNDS      10u
+#define CPUS        4u
+#define ROUNDS      5u
+#define CYCLES      200u
+#define BATCH       10u
 #define POLLS       200u   /* of one millisecond: releases wait for an epoch of all CPUs */
 #define CHILD_QUOTA 0x40000ul
 #define STACK_BYTES 4096u
@@ -21,7 +24,7 @@
 #define SEL_CHILD_EC    4111u
 #define SEL_CHILD_SC    4112u
 #define CHILD_SELECTORS 3u
-#define SEL_SLEEP       4114u   /* never upped */
+#define SEL_SLEEP       4115u   /* never upped */
 
 /* The child's. */
 #define CHILD_READY  1u
@@ -31,8 +34,8 @@
 #define CHILD_STACK  PROGRAM_MEMORY
 #define CHILD_UTCB   PROGRAM_UTCB
 
-static struct thread self, handlers[2];
-static u8 handler_stacks[2][STACK_BYTES] aligned_to(16);
+static struct thread self, handlers[CPUS];
+static u8 handler_stacks[CPUS][STACK_BYTES] aligned_to(16);
 
 static void check(enum status s, const char *what)
 {
@@ -167,10 +170,30 @@ static void round_do(const struct kind *kind, u32 cpu, bool calling)
     account_check(kind, used_before, limit_before);
 }
 
+/* Each kind of object comes and goes. */
+static void objects_do(void)
+{
+    static const struct kind objects = { "objects", 0 };
+    u64 used_before, limit_before;
+    used(&used_before, &limit_before);
+    for (u32 i = 0; i < CYCLES; i++) {
+        const u32 cpu = i % CPUS;
+        const u64 utcb = PROGRAM_UTCB + (16 + i % BATCH) * PROGRAM_UTCB_STEP;   /* the last one's is given back an epoch later */
+        check(hv_pd_create(PROGRAM_SEL_PD, SEL_CHILD_PD, PAGE_SIZE * 8, 0), "PD");
+        check(hv_ec_create(PROGRAM_SEL_PD, SEL_CHILD_EC, utcb, 0, 0, EC_CONFIG(cpu, EC_LOCAL, CHILD_EVENT)), "EC");
+        check(hv_portal_create(PROGRAM_SEL_PD, SEL_CHILD_SC, SEL_CHILD_EC, 0, i), "portal");
+        check(hv_sm_create(SEL_CHILD_PD, SEL_CHILD_SC + 1, 0), "semaphore");
+        check(hv_revoke(PROGRAM_SEL_PD, SEL_CHILD_PD, REVOKE(CHILD_SELECTORS + 1, SPACE_OBJECT), REVOKE_SELF), "destroy");
+        if (i % BATCH == BATCH - 1)
+            account_check(&objects, used_before, limit_before);
+    }
+    print("lifecycle: %u lives of each kind of object, nothing lost", CYCLES);
+}
+
 void program_main(u64 first, u64 utcb)
 {
     self = thread_first();
-    const u32 cpus = 2;
+    const u32 cpus = CPUS;
     check(hv_sm_create(PROGRAM_SEL_PD, SEL_READY, 0), "semaphore");
     check(hv_sm_create(PROGRAM_SEL_PD, SEL_NEVER, 0), "semaphore");
     check(hv_sm_create(PROGRAM_SEL_PD, SEL_HOLD, 0), "semaphore");
@@ -182,5 +205,6 @@ void program_main(u64 first, u64 utcb)
             round_do(&kinds[k], i % cpus, kinds[k].entry == child_calling);
         print("lifecycle: %s: %u PDs destroyed, nothing lost", kinds[k].name, ROUNDS * cpus);
     }
+    objects_do();
     client_done(&self, 0);
 }

@@ -139,12 +139,41 @@ static void ec_release_time(struct cpu *cpu, struct ec *ec)
     sched_wake(cpu, end);
 }
 
-static void ec_unlink(struct cpu *cpu, struct ec *ec)
+void ec_list_push(struct ec **first, struct ec *ec)
 {
+    ec->queue_prev = NULL;
+    ec->queue_next = *first;
+    if (*first)
+        (*first)->queue_prev = ec;
+    *first = ec;
+}
+
+void ec_list_remove(struct ec **first, struct ec *ec)
+{
+    if (ec->queue_next)
+        ec->queue_next->queue_prev = ec->queue_prev;
+    if (ec->queue_prev)
+        ec->queue_prev->queue_next = ec->queue_next;
+    else
+        *first = ec->queue_next;
+    ec->queue_next = ec->queue_prev = NULL;
+}
+
+void ec_help_end(struct ec *ec)
+{
+    ec_list_remove(&ec->callee->wanted, ec);
+    ec->callee = NULL;
+    ec->state = EC_READY;
+}
+
+static void ec_unlink(struct ec *ec)
+{
+    while (ec->wanted)   /* bound: ECs of this CPU; they ask again */
+        ec_help_end(ec->wanted);
     if (ec->state == EC_CALLING)
         ec->callee->caller = NULL;
     if (ec->state == EC_HELPING)
-        object_unref(cpu, &ec->callee->object);
+        ec_help_end(ec);
     ec->callee = NULL;
     struct ec *const caller = ec->caller;
     ec->caller = NULL;
@@ -172,9 +201,9 @@ void ec_kill(struct cpu *cpu, struct ec *ec)
     if (ec->state == EC_WAIT_TLB)
         ec->flags |= EC_FLAG_AWAITED;
     timeout_remove(cpu, ec);
-    ec_unlink(cpu, ec);
+    ec_unlink(ec);
     if (ec->vcpu)
-        vcpu_abandon(cpu, ec);
+        vcpu_abandon(ec);
     ec->state = EC_DEAD;
     cpu->sched.wanted = true;   /* it may be current */
 }

@@ -2,7 +2,7 @@
 /* Execution context: a thread. Its registers are a struct resume; to wait is to be in a state, never to have a parked stack.
  *
  * Invariant: an EC is touched on its home CPU only, except for the fields marked. `caller`/`callee` are two ends of one link while the
- * caller is EC_CALLING; an EC_HELPING one has only its end, and a reference.
+ * caller is EC_CALLING; EC_HELPING ones are in the callee's list `wanted`. Neither holds a reference: who is called can be destroyed.
  * An EC that another CPU wakes is popped from its queue, marked in `inbox_reason` under that queue's lock, then pushed to the inbox of its
  * home CPU; whoever sees the mark keeps its hands off the queue. */
 #pragma once
@@ -61,6 +61,7 @@ struct ec {
     u64 event_base;
     u64 stack;                     /* local: RSP at each portal entry */
 
+    struct ec *wanted;             /* EC_HELPING ones whose callee it is, linked by queue_next */
     struct ec *caller, *callee;    /* IPC links; caller of an EC_IDLE one: whose message it has part of, never followed */
     struct ec_transfer transfer;   /* of the message it sends */
     struct ec_fault fault;         /* of EC_FLAG_FAULTED */
@@ -71,8 +72,8 @@ struct ec {
     struct vcpu *vcpu;             /* inside vcpu_run */
     void *fpu;                     /* FPU image or NULL */
 
-    /* Under the lock of the queue it is in. */
-    struct ec *queue_next, *queue_prev;   /* semaphore's or the TLB waiters' queue */
+    /* Under the lock of the queue it is in; EC_HELPING: home CPU. */
+    struct ec *queue_next, *queue_prev;   /* semaphore's or the TLB waiters' queue, or callee's list */
 
     /* Whoever wakes it, until it has arrived in the inbox. */
     struct ec *inbox_next;
@@ -100,5 +101,10 @@ void ec_kill(struct cpu *cpu, struct ec *ec);
 void ec_wake(struct cpu *cpu, struct ec *ec, enum status result);
 /* The same on the home CPU. */
 void ec_awake(struct cpu *cpu, struct ec *ec, enum status result);
+/* No longer EC_HELPING: it asks again. */
+void ec_help_end(struct ec *ec);
+/* Lists linked by queue_next and queue_prev, newest first. */
+void ec_list_push(struct ec **first, struct ec *ec);
+void ec_list_remove(struct ec **first, struct ec *ec);
 /* Rewind to the SYSCALL instruction: the one restart convention. */
 void ec_restart(struct ec *ec);

@@ -38,9 +38,9 @@ static enum status ipc_help(struct cpu *cpu, struct ec *caller, struct ec *handl
     const enum status s = loop_check(caller, handler);
     if (s != OK)
         return s;
-    object_ref(&handler->object);
     caller->callee = handler;
     caller->state = EC_HELPING;
+    ec_list_push(&handler->wanted, caller);
     cpu->sched.wanted = true;
     return STATUS_SWITCH;
 }

@@ -10,20 +10,6 @@
 
 #define FOLLOW_STEP 32u
 
-/* The callee of a helping EC is free or dead: ec is about to try again. */
-static void stop_helping(struct cpu *cpu, struct ec *ec)
-{
-    struct ec *const callee = ec->callee;
-    ec->callee = NULL;
-    ec->state = EC_READY;
-    object_unref(cpu, &callee->object);
-}
-
-static bool is_free(const struct ec *ec)
-{
-    return ec->state == EC_IDLE || ec->state == EC_DEAD;
-}
-
 /* One step: the next EC on the way; NULL: ec is the end. */
 static struct ec *step(struct cpu *cpu, struct ec *ec)
 {
@@ -36,8 +22,8 @@ static struct ec *step(struct cpu *cpu, struct ec *ec)
     case EC_CALLING:
         return ec->callee;
     case EC_HELPING:
-        if (is_free(ec->callee)) {
-            stop_helping(cpu, ec);
+        if (ec->callee->state == EC_IDLE) {
+            ec_help_end(ec);   /* it is about to try again */
             return ec;
         }
         cpu->sched.helped = true;

@@ -115,26 +115,6 @@ u64 tlb_owed(void)
     return tlb_complete(generation) ? 0 : generation;
 }
 
-static void waiters_remove(struct kern *k, struct ec *ec)
-{
-    if (ec->queue_next)
-        ec->queue_next->queue_prev = ec->queue_prev;
-    if (ec->queue_prev)
-        ec->queue_prev->queue_next = ec->queue_next;
-    else
-        k->tlb_waiters = ec->queue_next;
-    ec->queue_next = ec->queue_prev = NULL;
-}
-
-static void waiters_push(struct kern *k, struct ec *ec)
-{
-    ec->queue_prev = NULL;
-    ec->queue_next = k->tlb_waiters;
-    if (k->tlb_waiters)
-        k->tlb_waiters->queue_prev = ec;
-    k->tlb_waiters = ec;
-}
-
 enum status tlb_wait(struct cpu *cpu, struct ec *ec, u64 generation)
 {
     struct kern *k = cpu->kern;
@@ -143,11 +123,11 @@ enum status tlb_wait(struct cpu *cpu, struct ec *ec, u64 generation)
     lock_take(&k->tlb_lock);
     ec->tlb_generation = generation;
     ec->state = EC_WAIT_TLB;
-    waiters_push(k, ec);
+    ec_list_push(&k->tlb_waiters, ec);
     /* The last acknowledgement may have come before the list was locked; then nobody would wake it. Pairs with tlb_handle. */
     const bool complete = tlb_complete(generation);
     if (complete) {
-        waiters_remove(k, ec);
+        ec_list_remove(&k->tlb_waiters, ec);
         ec->state = EC_READY;
     }
     lock_drop(&k->tlb_lock);
@@ -166,7 +146,7 @@ static void wake_complete(struct cpu *cpu)
         next = ec->queue_next;
         if (!tlb_complete(ec->tlb_generation))
             continue;
-        waiters_remove(k, ec);
+        ec_list_remove(&k->tlb_waiters, ec);
         ec_wake(cpu, ec, STATUS_RESTART);   /* under the lock, as ec.h asks */
     }
     lock_drop(&k->tlb_lock);

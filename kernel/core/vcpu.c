@@ -75,12 +75,11 @@ static void store_groups(struct cpu *cpu, struct vcpu *v, u32 groups)
 
 /* ---- The end of a run ---- */
 
-static void leave(struct cpu *cpu, struct ec *ec, struct vcpu *v)
+static void leave(struct ec *ec, struct vcpu *v)
 {
     ec->vcpu = NULL;
     v->runner = NULL;
     atomic_store(&v->running, 0);
-    object_unref(cpu, &v->object);
 }
 
 static void report(struct cpu *cpu, struct vcpu *v, const struct vcpu_exit *exit, u64 pending)
@@ -99,7 +98,7 @@ static void complete(struct cpu *cpu, struct ec *ec, const struct vcpu_exit *exi
 {
     report(cpu, ec->vcpu, exit, pending);
     ec->resume.gpr[RAX] = OK;
-    leave(cpu, ec, ec->vcpu);
+    leave(ec, ec->vcpu);
 }
 
 /* Back before the guest was entered: the event asked for is still to be delivered. */
@@ -109,9 +108,9 @@ static void complete_early(struct cpu *cpu, struct ec *ec, u32 reason)
     complete(cpu, ec, &exit, ec->vcpu->inject);
 }
 
-void vcpu_abandon(struct cpu *cpu, struct ec *ec)
+void vcpu_abandon(struct ec *ec)
 {
-    leave(cpu, ec, ec->vcpu);
+    leave(ec, ec->vcpu);
 }
 
 /* ---- Hypercalls ---- */
@@ -164,7 +163,6 @@ enum status vcpu_run(struct cpu *cpu, struct ec *ec, struct vcpu *v)
         return OK;
     }
     load_dirty(cpu, v, dirty);
-    object_ref(&v->object);
     v->runner = ec;
     ec->vcpu = v;
     /* Before the kick is looked at, in vcpu_resume: pairs with vcpu_kick. */

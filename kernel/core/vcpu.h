@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* vCPU: a passive object; vcpu_run makes the calling EC be it until the next neutral exit. Owns its state pages and the rules of
- * abi/vcpu.h that are the same on both vendors. Invariant: only the EC in `runner` runs it, on its home CPU; `kick` is sticky until a run
- * has returned KICKED. Lock: none but atomics: home CPU only, except kick. */
+ * abi/vcpu.h that are the same on both vendors. Invariant: only the EC in `runner` runs it, on its home CPU, and does not keep it from
+ * being destroyed; `kick` is sticky until a run has returned KICKED. Lock: none but atomics: home CPU only, except kick. */
 #pragma once
 #include "abi/vcpu.h"
 #include "object.h"
@@ -52,5 +52,5 @@ must_check enum status vcpu_fetch(struct cpu *cpu, struct vcpu *v, u32 groups);
 struct resume *vcpu_resume(struct cpu *cpu, struct ec *ec);
 /* A trap out of the guest. Completes the run or goes on. */
 struct resume *vcpu_trap(struct cpu *cpu, u64 trap, u64 info);
-/* The EC dies inside a run: the vCPU stands where it is and can be run by another EC. Home CPU. */
-void vcpu_abandon(struct cpu *cpu, struct ec *ec);
+/* The run ends without an exit, as the EC or the vCPU does: the vCPU stands where it is and can be run by another EC. Home CPU. */
+void vcpu_abandon(struct ec *ec);

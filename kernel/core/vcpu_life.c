@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* vCPUs: creation and release. Everything is charged to the PD whose guest memory the vCPU runs on; the state pages appear in the PD of the
- * caller, the VMM. Release: the state pages are taken back from whoever has them, then, after the TLB generation, all is freed.
+ * caller, the VMM. Release: a run ends with ABORT, the state pages are taken back from whoever has them, then, after the TLB generation, all is freed.
  * Creation may run on any CPU and touches no hardware; the rest on the home CPU. */
 #include "cpu.h"
 #include "ec.h"
@@ -106,5 +106,9 @@ static void vcpu_step(struct cpu *cpu, struct epoch_item *item)
 
 void vcpu_destroy(struct cpu *cpu, struct vcpu *v)
 {
+    if (v->runner) {
+        v->runner->resume.gpr[RAX] = STATUS_ABORT;
+        vcpu_abandon(v->runner);
+    }
     vcpu_step(cpu, &v->object.release);
 }

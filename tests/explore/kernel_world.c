@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "kernel_world.h"
-#include "kernel_world_check.h"
+#include "kernel_rest.h"
 #include "portal.h"
 
 #define THREADS     16u
@@ -126,7 +126,7 @@ struct pd *kernel_world_pd(u64 selector)
 
 static struct object *object_at(u64 selector)
 {
-    struct object *const o = kernel_world_object(world_fixture, selector);
+    struct object *const o = kernel_rest_object(world_fixture, selector);
     world_assert(o, "nothing at selector %lu", selector);
     return o;
 }
@@ -167,14 +167,14 @@ void kernel_world_cpu(void)
 static void dismantle(struct fixture *f)
 {
     for (u64 s = FIXTURE_SEL_PD + 1; s < FIXTURE_SEL_FREE; s++)
-        while (kernel_world_object(f, s) && space_obj_revoke(fixture_cpu(f, 0), &f->pd->objects, s, 1, true) != OK)
+        while (kernel_rest_object(f, s) && space_obj_revoke(fixture_cpu(f, 0), &f->pd->objects, s, 1, true) != OK)
             fixture_settle(f);
 }
 
 void kernel_world_after(void)
 {
     struct fixture *const f = world_fixture;
-    kernel_world_check(f);
+    kernel_rest_check(f, world_fail);
     dismantle(f);
     const struct fixture_books now = fixture_books(f);
     world_assert(now.used == books.used, "%ld bytes are still charged to the PD after all it had was revoked", now.used - books.used);

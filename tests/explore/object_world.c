@@ -2,7 +2,7 @@
 /* The end of objects: is each released once, not before the last who uses it is done, and without anybody's help from outside? What must be gone at the
  * end, kernel_world_after counts. */
 #include "kernel_world.h"
-#include "kernel_world_check.h"
+#include "kernel_rest.h"
 
 #define FIRST  SEL(0)   /* and the next selector */
 #define ACTOR  SEL(1)
@@ -239,7 +239,7 @@ static void make_setup(void)
 static void make_end(void)
 {
     for (u64 n = 0; n < 2; n++)
-        world_assert(done[n] == OK && kernel_world_object(kernel_world(), FIRST + n), "sm_create %lu: %lu", n, done[n]);
+        world_assert(done[n] == OK && kernel_rest_object(kernel_world(), FIRST + n), "sm_create %lu: %lu", n, done[n]);
 }
 
 KERNEL_WORLD(object_make, .question = "Two CPUs make objects in one PD: is each there, and paid for?", .cpus = 2, .setup = make_setup,

@@ -24,6 +24,15 @@ static void make_pd(struct fixture *f)
     assert_int_equal(space_mem_insert(&f->pd->memory, FIXTURE_MEMORY >> PAGE_BITS, f->frame, FIXTURE_PAGES, RIGHT_MEMORY), OK);
 }
 
+/* What root pays for, but for what stays until it ends itself: leaves of its capability space, its guest space. */
+static u64 root_pays(const struct fixture *f)
+{
+    u64 pages = f->pd->guest.ptab.root != 0;
+    for (u64 s = 0; s < SEL_COUNT; s += OBJ_LEAF_SLOTS)
+        pages += f->pd->objects.leaf[s / OBJ_LEAF_SLOTS].v != 0;
+    return atomic_load(&f->pd->quota.used) - pages * PAGE_SIZE;
+}
+
 struct fixture *fixture_open_on(struct sim *s, u32 cpus)
 {
     struct fixture *f = calloc(1, sizeof(*f));
@@ -41,6 +50,7 @@ struct fixture *fixture_open_on(struct sim *s, u32 cpus)
     make_pd(f);
     for (u32 i = 0; i < cpus; i++)
         fixture_run(f, i);
+    f->root_paid = root_pays(f);
     return f;
 }
 
@@ -51,10 +61,37 @@ struct fixture *fixture_open(u32 cpus, enum sim_vendor vendor)
     return fixture_open_on(s, cpus);
 }
 
+static void take_all_back(void *arg)
+{
+    struct fixture *const f = arg;
+    u64 generation;
+    enum status s = STATUS_RESTART;
+    for (u32 round = 0; round < 1000 && s != OK; round++) {
+        fixture_interrupts(f);
+        struct cpu *const cpu = fixture_cpu(f, 0);
+        s = space_mem_revoke(cpu, &f->pd->memory, FIXTURE_MEMORY >> PAGE_BITS, FIXTURE_PAGES, false, &generation);
+        if (s == OK)
+            s = space_obj_revoke(cpu, &f->pd->objects, FIXTURE_SEL_PD + 1, SEL_COUNT - FIXTURE_SEL_PD - 1, true);
+    }
+    fixture_settle(f);
+}
+
 void fixture_close(struct fixture *f)
 {
+    u64 lost = 0;
+    const char *message = NULL;
+    sim_unit_hook(f->sim, NULL, NULL);
+    sim_unit_fail(f->sim, 0);
+    if (!f->by_hand) {
+        message = sim_unit_expect_panic(f->sim, take_all_back, f);
+        lost = message ? 0 : root_pays(f) - f->root_paid;
+    }
+    if (message)
+        print_error("at the end: %s\n", message);
     sim_destroy(f->sim);
     free(f);
+    assert_null(message);
+    assert_int_equal(lost, 0);
 }
 
 struct cpu *fixture_cpu(struct fixture *f, u32 cpu)

@@ -32,11 +32,13 @@ struct fixture {
     struct resume *resumed[4];   /* by CPU: what its last trap returned */
     u64 frame;                   /* first frame of FIXTURE_MEMORY */
     u64 utcb_next;
+    u64 root_paid;               /* at the beginning */
+    bool by_hand;                /* the test destroys or writes what only the kernel may: no leak count at the end */
 };
 
 struct fixture *fixture_open(u32 cpus, enum sim_vendor vendor);
 struct fixture *fixture_open_on(struct sim *s, u32 cpus);   /* on a machine that exists: FIXTURE_RAM bytes; fixture_close destroys it */
-void fixture_close(struct fixture *f);
+void fixture_close(struct fixture *f);   /* takes all back that root has: nothing may be missing then */
 struct cpu *fixture_cpu(struct fixture *f, u32 cpu);      /* and makes it the machine's current one */
 
 /* An EC, capability at selector; EC_* flags. */

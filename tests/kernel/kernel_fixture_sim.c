@@ -2,6 +2,7 @@
 #include "kernel_fixture_sim.h"
 #include "irq.h"
 #include "timer.h"
+#include "translations.h"
 
 u32 fixture_sim_interrupt(struct sim *s, u32 cpu)
 {
@@ -33,4 +34,9 @@ bool fixture_sim_in_service(struct sim *s, u32 cpu, u32 vector)
 void fixture_sim_console(struct sim *s, void (*console)(void *arg, const char *text, u32 bytes))
 {
     s->config.console = console;
+}
+
+void fixture_sim_unwatched(struct sim *s)
+{
+    translations_destroy(s);
 }

@@ -9,3 +9,4 @@ void fixture_sim_later(struct sim *s, u64 ticks);
 u64 fixture_sim_timer(struct sim *s, u32 cpu);         /* clock at which its timer will fire, 0: not armed */
 bool fixture_sim_in_service(struct sim *s, u32 cpu, u32 vector);
 void fixture_sim_console(struct sim *s, void (*console)(void *arg, const char *text, u32 bytes));
+void fixture_sim_unwatched(struct sim *s);   /* translations are no longer recorded and judged: for long tests of something else */

@@ -9,7 +9,7 @@
  *  3. Exits are neutral. A spurious VCPU_EXIT_KICKED is legal.
  *  4. An injection is a request with a result: after each run `pending` holds the event that was not delivered, whatever the reason, or 0.
  *  5. Windows (`windows`) are levels, asked for on each run.
- *  6. To halt, do not run; a kick wakes.
+ *  6. To halt, do not run; a kick wakes. The end of the vCPU ends its run: STATUS_ABORT, without an exit.
  *  7. The TSC offset is absolute: guest TSC = host TSC + tsc_offset.
  *  8. Segment attributes: struct vcpu_segment.
  *  9. Unmap is exact and synchronous (revoke).

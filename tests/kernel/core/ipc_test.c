@@ -310,6 +310,22 @@ static void helper_of_a_dying_handler_is_aborted(void **state)
     assert_int_equal(fixture_call(s->f, s->b, HYPERCALL_call, P1, 0), STATUS_ABORT);
 }
 
+/* Who wants it does not keep it. */
+static void a_wanted_handler_can_be_destroyed(void **state)
+{
+    struct scene *s = *state;
+    const u64 refs = atomic_load(&s->h1->object.refs);
+    fixture_call(s->f, s->a, HYPERCALL_call, P1, 0);
+    s->cpu->current_sc->left = 0;
+    fixture_run(s->f, 0);
+    fixture_call(s->f, s->b, HYPERCALL_call, P1, 0);
+    assert_int_equal(s->b->state, EC_HELPING);
+    assert_int_equal(atomic_load(&s->h1->object.refs), refs);
+    ec_kill(s->cpu, s->h1);
+    assert_int_equal(s->b->state, EC_READY);
+    assert_int_equal(s->a->resume.gpr[RAX], STATUS_ABORT);
+}
+
 static void handler_in_a_guest_is_busy(void **state)
 {
     struct scene *s = *state;
@@ -367,4 +383,4 @@ TEST_GROUP(ipc, T(call_enters_the_portal), T(reply_returns_to_the_caller), T(ful
            T(bad_reply_mtr_keeps_the_caller), T(nested_calls), T(loops_are_refused), T(a_loop_through_help_is_refused), T(helping_runs_the_handler),
            T(helping_ends_when_the_owner_gets_there_first), T(handler_blocked_in_a_semaphore), T(dead_handler_aborts_its_caller),
            T(death_in_a_chain_aborts_the_next_only), T(destroyed_handler_gives_time_back), T(destroyed_caller_leaves_the_handler_alone),
-           T(helper_of_a_dying_handler_is_aborted), T(handler_in_a_guest_is_busy), T(long_chains), T(long_chains_are_preempted));
+           T(helper_of_a_dying_handler_is_aborted), T(a_wanted_handler_can_be_destroyed), T(handler_in_a_guest_is_busy), T(long_chains), T(long_chains_are_preempted));

@@ -114,6 +114,7 @@ static void everybody_waits(void **state)
     struct scene *const s = &scene;
     for (u32 i = 0; i < array_size(rows); i++) {
         open_scene(s);
+        s->f->by_hand = true;
         s->lock = rows[i].lock(s);
         s->use = rows[i].use;
         atomic_store32(&s->lock->held, 1);
@@ -133,6 +134,7 @@ static void everybody_drops_it(void **state)
     struct scene *const s = &scene;
     for (u32 i = 0; i < array_size(rows); i++) {
         open_scene(s);
+        s->f->by_hand = true;
         rows[i].use(s);
         assert_int_equal(atomic_load32(&rows[i].lock(s)->held), 0);
         guest_close(s->g);

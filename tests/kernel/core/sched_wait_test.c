@@ -237,6 +237,7 @@ static void woken_at_home_once(void **state)
 static void released_when_it_arrives(void **state)
 {
     struct scene *s = *state;
+    s->f->by_hand = true;
     struct cpu *const other = s->f->k->cpu[1];
     sched_send(fixture_cpu(s->f, 0), s->remote, EC_INBOX_SC);
     ec_destroy(fixture_cpu(s->f, 1), s->remote);
@@ -251,6 +252,7 @@ static void released_when_it_arrives(void **state)
 static void woken_when_it_is_dead(void **state)
 {
     struct scene *s = *state;
+    s->f->by_hand = true;
     fixture_call(s->f, s->ec[0], HYPERCALL_sm_down, SM, 0, 0);
     fixture_call(s->f, s->remote, HYPERCALL_sm_up, SM);
     ec_destroy(fixture_cpu(s->f, 0), s->ec[0]);
@@ -264,6 +266,7 @@ static void woken_when_it_is_dead(void **state)
 static void dead_in_a_shootdown(void **state)
 {
     struct scene *s = *state;
+    s->f->by_hand = true;
     fixture_call(s->f, s->ec[0], HYPERCALL_revoke, FIXTURE_SEL_PD, FIXTURE_MEMORY >> PAGE_BITS, REVOKE(1, SPACE_MEMORY), REVOKE_SELF);
     assert_int_equal(s->ec[0]->state, EC_WAIT_TLB);
     ec_destroy(fixture_cpu(s->f, 0), s->ec[0]);

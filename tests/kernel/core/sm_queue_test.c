@@ -168,6 +168,7 @@ static void a_deadline_is_over_when_it_is_reached(void **state)
 static void a_step_of_the_end(void **state)
 {
     struct scene *s = *state;
+    s->f->by_hand = true;
     u32 aborted = 0;
     struct ec *ec[50];
     for (u32 i = 0; i < array_size(ec); i++) {

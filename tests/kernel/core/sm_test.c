@@ -249,6 +249,7 @@ static void a_destroyed_waiter_leaves_the_queue(void **state)
 static void a_waiter_dies_on_its_way(void **state)
 {
     struct scene *s = *state;
+    s->f->by_hand = true;
     down(s, s->a, now(s) + 100000);
     const struct object *o = &s->a->object;
     fixture_call(s->f, s->remote, HYPERCALL_sm_up, SM);

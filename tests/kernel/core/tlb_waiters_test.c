@@ -78,6 +78,7 @@ static void two_go_on_at_once(void **state)
 {
     struct scene s;
     open_scene(&s);
+    s.f->by_hand = true;
     wait_all(&s);
     atomic_store(&s.f->k->cpu[1]->tlb.done, s.ec[0]->tlb_generation);
     atomic_store(&s.f->k->cpu[3]->tlb.done, s.ec[1]->tlb_generation);

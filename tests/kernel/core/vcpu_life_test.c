@@ -146,6 +146,20 @@ static void kicks_interrupt_who_runs_only(void **state)
     guest_close(g);
 }
 
+/* Its guest would run for ever, and nobody is left who may kick it. */
+static void the_end_of_a_vcpu_ends_its_run(void **state)
+{
+    struct guest *g = guest_open(vendor_of(state));
+    guest_enter(g, 0);
+    assert_true(guest_inside(g));
+    assert_int_equal(space_obj_revoke(fixture_cpu(g->f, 0), &g->f->pd->objects, GUEST_SEL_VCPU, 1, true), OK);
+    fixture_settle(g->f);
+    assert_false(guest_inside(g));
+    assert_int_equal(g->ec->resume.gpr[RAX], STATUS_ABORT);
+    assert_ptr_equal(g->f->resumed[0], &g->ec->resume);
+    guest_close(g);
+}
+
 /* Another CPU runs on the same guest memory: this one is announced all the same before it enters. */
 static void two_cpus_on_one_memory(void **state)
 {
@@ -161,6 +175,7 @@ static void two_cpus_on_one_memory(void **state)
 static void state_pages_wait_for_the_flush(void **state)
 {
     struct guest *g = guest_open_cpus(2, vendor_of(state));
+    g->f->by_hand = true;
     struct fixture *const f = g->f;
     fixture_thread(f, 1, f->pd, 10, NEW);
     fixture_run(f, 1);
@@ -207,4 +222,4 @@ static void an_exit_ends_an_epoch(void **state)
 
 TEST_GROUP(vcpu_life, BOTH(half_a_vcpu), BOTH(a_cpu_that_cannot), BOTH(before_the_first_run), VCPU(groups_nobody_has, SVM),
            BOTH(the_fpu_begins_in_its_reset_state), BOTH(nothing_holds_the_vmm), BOTH(the_result_of_a_run), BOTH(kicks_interrupt_who_runs_only),
-           BOTH(an_exit_ends_an_epoch), BOTH(two_cpus_on_one_memory), BOTH(state_pages_wait_for_the_flush));
+           BOTH(an_exit_ends_an_epoch), BOTH(the_end_of_a_vcpu_ends_its_run), BOTH(two_cpus_on_one_memory), BOTH(state_pages_wait_for_the_flush));

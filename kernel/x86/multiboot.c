@@ -3,7 +3,7 @@
  * Untrusted: every length is checked against the structure that states it, and the structure against the direct map. */
 #include "boot.h"
 
-enum { MB2_END = 0, MB2_MODULE = 3, MB2_MAP = 6, MB2_RSDP_OLD = 14, MB2_RSDP_NEW = 15 };
+enum { MB2_END = 0, MB2_LINE = 1, MB2_MODULE = 3, MB2_MAP = 6, MB2_RSDP_OLD = 14, MB2_RSDP_NEW = 15 };
 
 struct mb2_info {
     u32 bytes, reserved;
@@ -49,6 +49,8 @@ static const char *mb2_map(const struct mb2_tag *tag, struct boot_info *out)
 static const char *mb2_tag(const struct mb2_tag *tag, u64 phys, struct boot_info *out)
 {
     const struct mb2_module *const module = (const void *)tag;
+    if (tag->type == MB2_LINE)   /* not a case: they would become a table */
+        return boot_line(out, phys + sizeof(*tag), tag->bytes - sizeof(*tag));
     switch (tag->type) {
     case MB2_MAP:
         return mb2_map(tag, out);

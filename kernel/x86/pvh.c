@@ -35,6 +35,9 @@ const char *pvh_parse(u64 phys, struct boot_info *out)
     for (u32 pass = 0; pass < BOOT_PASS_COUNT; pass++)
         for (u32 i = 0; i < info->map_count; i++)
             boot_range(out, pass, map[i].base, map[i].bytes, map[i].type);
+    const char *const error = info->cmdline ? boot_line(out, info->cmdline, PAGE_SIZE) : NULL;
+    if (error)
+        return error;
     out->rsdp = info->rsdp;
     if (info->module_count == 0)
         return NULL;

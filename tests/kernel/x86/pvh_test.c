@@ -2,7 +2,7 @@
 /* Does the PVH start information say what it says, and can a lie in it lead a read out of memory? */
 #include "boot_fixture.h"
 
-enum { VERSION = 4, MODULE_COUNT = 12, MODULES = 16, RSDP = 32, MAP = 40, MAP_COUNT = 48, INFO_BYTES = 56, MODULE_BYTES = 32, REGIONS = 3 };
+enum { VERSION = 4, MODULE_COUNT = 12, MODULES = 16, LINE = 24, RSDP = 32, MAP = 40, MAP_COUNT = 48, INFO_BYTES = 56, MODULE_BYTES = 32, REGIONS = 3 };
 
 static u64 build(u64 at)
 {
@@ -34,6 +34,15 @@ static void is_understood(void **state)
     assert_int_equal(b.bundle, 0x300000);
     assert_int_equal(b.bundle_bytes, 0x80001);
     assert_int_equal(b.rsdp, 0xe0000);
+    assert_int_equal(b.fair, 0);
+    memcpy(boot_ram(BOOT_RAM - 6), "a b c", 6);
+    set(LINE, BOOT_RAM - 6, 8);
+    assert_null(boot_parse(BOOT_MAGIC_PVH, BOOT_AT, &b));
+    memcpy(boot_ram(BOOT_RAM - 11), "sched=fair", 11);
+    set(LINE, BOOT_RAM - 11, 8);
+    assert_null(boot_parse(BOOT_MAGIC_PVH, BOOT_AT, &b));
+    assert_int_equal(b.fair, ~0ul);
+    set(LINE, 0, 8);
     set(MODULE_COUNT, 0, 4);
     assert_null(boot_parse(BOOT_MAGIC_PVH, BOOT_AT, &b));
     assert_int_equal(b.bundle_bytes, 0);
@@ -56,6 +65,9 @@ static void lies_are_refused(void **state)
         { MAP, ~0ul, 8, "pvh: memory map outside memory" },
         { MODULES, BOOT_RAM - MODULE_BYTES + 1, 8, "pvh: module list outside memory" },
         { MODULES, ~0ul, 8, "pvh: module list outside memory" },
+        { LINE, BOOT_RAM, 8, "boot: the command line has no end" },
+        { LINE, ~0ul, 8, "boot: the command line has no end" },
+        { LINE, BOOT_RAM - 1, 8, "boot: the command line has no end" },
         { INFO_BYTES, ~0ul, 8, "boot module: outside the memory the kernel can address" },
         { INFO_BYTES + 8, ~0ul, 8, "boot module: outside the memory the kernel can address" },
         { INFO_BYTES + 8, ~0ul - 0x2fffff, 8, "boot module: outside the memory the kernel can address" },
@@ -63,6 +75,7 @@ static void lies_are_refused(void **state)
         { INFO_BYTES, 0x300001, 8, "boot module: not page-aligned" },
     };
     struct boot_info b;
+    *boot_ram(BOOT_RAM - 1) = 'x';
     for (u32 i = 0; i < array_size(lies); i++) {
         build(BOOT_AT);
         set(lies[i].field, lies[i].value, lies[i].bytes);

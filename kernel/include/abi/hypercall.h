@@ -116,13 +116,14 @@ enum space_type {
 #define PRIORITY_COUNT 128u   /* 0 lowest */
 
 /* sc_create: what priority is depends on the EC's CPU. The kernel's command line says which CPUs have fair groups: sched=fair all, sched=fair:1,3
- * these, sched=priority none, as without it; of several words the last counts. There priority is a group, else STATUS_ARG; groups share the
- * CPU by weight, with bounded latency (kernel/core/sched_fair.h); within one, SCs take turns by budget, and nothing else orders them. A vCPU runs in the
- * group of the SC whose EC called vcpu_run. */
-#define SC_GROUP_DRIVER     0u   /* weight 10 */
-#define SC_GROUP_MULTIMEDIA 1u   /* 5 */
-#define SC_GROUP_DEFAULT    2u   /* 5 */
-#define SC_GROUP_BACKGROUND 3u   /* 1 */
+ * these, without the word none; of several the last counts. There priority is a group, SC_GROUP_* (0 driver, 1 multimedia, 2 default, 3 background), all
+ * else is STATUS_ARG. Groups share the CPU by weight (10, 5, 5, 1), with bounded latency (kernel/core/sched_fair.h). Within a group SCs take turns by
+ * budget, and nothing else orders them. A call takes the caller's SC along, group and all; a vCPU runs in the group of the SC whose EC called vcpu_run, so
+ * a VMM in the background keeps its guest there. sc_info tells what an SC has used, under both policies. */
+#define SC_GROUP_DRIVER     0u
+#define SC_GROUP_MULTIMEDIA 1u
+#define SC_GROUP_DEFAULT    2u
+#define SC_GROUP_BACKGROUND 3u
 #define SC_GROUP_COUNT      4u
 
 #define USER_END 0x00007ffffffff000ul   /* first address user level may not map: the last page stays empty so that no return address

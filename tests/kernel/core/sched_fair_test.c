@@ -153,6 +153,17 @@ static void a_short_sleep_is_made_up_for(void **state)
     }
 }
 
+/* Who has work is suddenly far ahead, as all others have gone: who comes back at once has no more to catch up than that. */
+static void nobody_is_further_behind_than_50_ms(void **state)
+{
+    struct player p = player();
+    get(&p, bit(A) | bit(B));
+    p.f.group[B].vtime = 300 * MS;
+    lose(&p, bit(A));
+    get(&p, bit(A));
+    assert_int_equal(p.f.group[A].vtime, -50 * (s64)MS);
+}
+
 /* Ahead, and away for longer than 5 ms: still ahead. */
 static void sleep_forgives_no_debt(void **state)
 {
@@ -259,6 +270,6 @@ static void nothing_wraps(void **state)
 }
 
 TEST_GROUP(sched_fair, cmocka_unit_test(shares_are_the_weights), cmocka_unit_test(asking_more_often_changes_nothing),
-           cmocka_unit_test(who_slept_does_not_take_over), cmocka_unit_test(a_short_sleep_is_made_up_for), cmocka_unit_test(sleep_forgives_no_debt),
+           cmocka_unit_test(who_slept_does_not_take_over), cmocka_unit_test(a_short_sleep_is_made_up_for), cmocka_unit_test(nobody_is_further_behind_than_50_ms), cmocka_unit_test(sleep_forgives_no_debt),
            cmocka_unit_test(ties_go_to_the_newcomer), cmocka_unit_test(who_runs_has_its_minimum), cmocka_unit_test(a_warp_lasts_50_ms),
            cmocka_unit_test(nothing_wraps));

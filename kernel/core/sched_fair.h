@@ -20,7 +20,7 @@
  *     5 ms + (E_i - V_j + W_j) / (10 / weight_j)      and not at all where V_j - W_j is greater than E_i
  * before i does; V virtual time, W whole warp, E = V less the warp it has, at that moment. If it is not ahead and no other group is behind that is
  *     driver 0 ms, multimedia 10 ms, default 45 ms, background 90 ms
- * in all, and for each other group that came back within 5 ms at most 50, 25, 25, 5 ms more.
+ * in all, and for each other group that came back within 5 ms at most 50, 28, 25, 8 ms more.
  *
  * Nothing wraps: virtual times are relative to the least of the groups that have work. That one is 0 after each choice, those without work are not
  * kept further behind than 50 ms, and what one choice can add is bounded. */

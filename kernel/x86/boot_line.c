@@ -30,7 +30,7 @@ static bool word(const char *at, u64 *fair)
     return ours[same] ? same < sizeof("sched=") - 1 : cpus(at + same, fair);
 }
 
-__attribute__((cold)) const char *boot_line(struct boot_info *out, u64 phys, u64 bytes)
+const char *boot_line(struct boot_info *out, u64 phys, u64 bytes)
 {
     const char *const text = boot_view(phys, 1);
     u64 end = 0;

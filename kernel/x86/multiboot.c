@@ -49,9 +49,9 @@ static const char *mb2_map(const struct mb2_tag *tag, struct boot_info *out)
 static const char *mb2_tag(const struct mb2_tag *tag, u64 phys, struct boot_info *out)
 {
     const struct mb2_module *const module = (const void *)tag;
-    if (tag->type == MB2_LINE)   /* not a case: they would become a table */
-        return boot_line(out, phys + sizeof(*tag), tag->bytes - sizeof(*tag));
     switch (tag->type) {
+    case MB2_LINE:
+        return boot_line(out, phys + sizeof(*tag), tag->bytes - sizeof(*tag));
     case MB2_MAP:
         return mb2_map(tag, out);
     case MB2_MODULE:

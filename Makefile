@@ -218,7 +218,7 @@ build/bench/hosted: bench/hosted.c build/plain/kernel.o build/plain/libsim.a
 # What runs once, or says what went wrong, is built small.
 BAREFLAGS := -O2 -g -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only
 SMALL := $(patsubst %,kernel/core/%.c,boot_cpus elf root trace vcpu_life) \
-         $(patsubst %,kernel/x86/%.c,acpi boot multiboot pvh svm_diagnose virt virt_check vmx_caps vmx_diagnose)
+         $(patsubst %,kernel/x86/%.c,acpi boot boot_line multiboot protect pvh svm_diagnose virt virt_check vmx_caps vmx_diagnose)
 define BARE_RULES
 build/$(1)/kernel/core/%.o: kernel/core/%.c
 	$$(call say,CC $(1),$$<)

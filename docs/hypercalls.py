@@ -24,6 +24,8 @@ def page() -> str:
         given = ", ".join(f"{REGISTERS[i]} {a}" for i, a in enumerate(names(args)))
         back = ", ".join(f"{('RSI', 'RDX')[i]} {r}" for i, r in enumerate(names(results)))
         out.append(f"| {number} | `{name}` | {given} | {back} | {summary} |")
+    policy = re.search(r"/\* sc_create: (what priority is.*?) \*/", table, re.S)
+    out += ["", "## Priorities and groups", "", "`sc_create`: " + re.sub(r"\s*\n \*\s*", " ", policy.group(1) if policy else "")]
     out += ["", "## Status", "", "| value | name | meaning |", "|---|---|---|"]
     out += [f"| {v} | `{n}` | {t} |" for v, n, t in re.findall(r'X\((\d+), (\w+), "([^"]*)"\)', status)]
     return "\n".join(out) + "\n"

@@ -16,6 +16,7 @@ static const char usage[] =
         "  --memory MB             RAM, 16 to 65536 (256)\n"
         "  --seed S                choices: 0 straight, else random by seed (0)\n"
         "  --steps MAX             end after so many machine steps\n"
+        "  --kernel TEXT           command line of the kernel\n"
         "  --json FILE             write what happened\n"
         "  --trace FILE            write the trace of VM exits\n"
         "  --counts FILE           write a line for each RDTSC in user mode: what the kernel had done by then (sim_counts.h); no trace\n"
@@ -57,6 +58,10 @@ static bool valued(const char *name, const char *value, struct options *o)
         return refuse("a value is missing after", name);
     if (strcmp(name, "--vendor") == 0)
         return vendor(value, o);
+    if (strcmp(name, "--kernel") == 0) {
+        o->kernel = value;
+        return strlen(value) < SIM_LINE || refuse("--kernel takes a command line of less than 1024 bytes, not", value);
+    }
     if (strcmp(name, "--json") == 0) {
         o->json = value;
         return true;

@@ -12,6 +12,7 @@ struct options {
     u32 cpus;
     u64 memory_bytes, seed, steps;
     const char *json, *trace, *counts; /* file names or NULL */
+    const char *kernel;                /* its command line, or NULL */
     bool escape;                       /* print what is not printable as \xNN */
     bool interactive;
 };

@@ -99,7 +99,8 @@ bool runner_open(struct runner *r, const struct options *o)
     r->live.record = on_record;
     r->live.arg = r;
     r->config = (struct sim_config){.cpus = o->cpus, .ram_bytes = o->memory_bytes, .vendor = o->vendor, .x2apic = true,
-                                    .bundle = r->bundle.bytes, .bundle_bytes = r->bundle.count, .trace = o->vendor != SIM_NONE && !o->counts,
+                                    .bundle = r->bundle.bytes, .bundle_bytes = r->bundle.count, .line = o->kernel,
+                                    .trace = o->vendor != SIM_NONE && !o->counts,
                                     .console = on_console, .trace_sink = on_trace, .arg = r};
     if (!open_for_writing(o->trace, &r->trace) || !open_for_writing(o->counts, &r->counts)) {
         runner_close(r);

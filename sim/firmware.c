@@ -160,6 +160,11 @@ static void firmware_info(struct sim *s)
     struct put name = tag_begin(&p, 2);
     put_text(&name, "simulated machine", sizeof("simulated machine"));
     tag_end(&p, &name);
+    if (s->config.line) {
+        struct put line = tag_begin(&p, 1);
+        put_text(&line, s->config.line, (u32)strlen(s->config.line) + 1);
+        tag_end(&p, &line);
+    }
     if (s->config.bundle_bytes) {
         struct put module = tag_begin(&p, 3);
         put(&module, FIRMWARE_END, 4);

@@ -20,7 +20,8 @@
 static bool sim_config_legal(const struct sim_config *c)
 {
     return c->cpus >= 1 && c->cpus <= SIM_CPUS_MAX && c->ram_bytes >= RAM_MIN && c->ram_bytes <= RAM_MAX && !(c->ram_bytes & 0xfffff) &&
-           c->vendor <= SIM_SVM && (!c->bundle_bytes || c->bundle) && c->bundle_bytes <= min(c->ram_bytes, SIM_HOLE_START) / 2;
+           c->vendor <= SIM_SVM && (!c->bundle_bytes || c->bundle) && c->bundle_bytes <= min(c->ram_bytes, SIM_HOLE_START) / 2 &&
+           (!c->line || strlen(c->line) < SIM_LINE);
 }
 
 static void sim_profile(struct sim *s)

@@ -81,10 +81,15 @@ def command(r: Request, bundle: Path) -> Command:
     return {"sim": _sim, "qemu": _qemu, "bochs": _bochs}[r.on](r, bundle)
 
 
+def sim_line(m: Manifest) -> list[str]:
+    """The kernel's command line, as the runner takes it."""
+    return ["--kernel", m.kernel] if m.kernel else []
+
+
 def _sim(r: Request, bundle: Path) -> Command:
     result, trace, counts = r.folder / "result.json", r.folder / "trace.bin", r.folder / "counts.txt"
     argv = [str(SIM_BINARY), "run", str(bundle), "--vendor", r.vendor, "--cpus", str(r.cpus), "--memory", str(r.manifest.memory_mb),
-            "--seed", str(r.seed), "--json", str(result), "--trace", str(trace)]
+            "--seed", str(r.seed), "--json", str(result), "--trace", str(trace), *sim_line(r.manifest)]
     if r.counted:
         argv += ["--counts", str(counts)]
     if r.gdb:
@@ -95,7 +100,7 @@ def _sim(r: Request, bundle: Path) -> Command:
 def _qemu(r: Request, bundle: Path) -> Command:
     argv = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max,pku=off,pks=off,smap=off", "-m", str(r.manifest.memory_mb), "-smp", str(r.cpus),
             "-display", "none", "-nodefaults", "-no-reboot", "-serial", "stdio" if r.interactive else "file:" + str(r.folder / "console.txt"),
-            "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", str(KERNEL), "-initrd", str(bundle)]
+            "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", str(KERNEL), "-append", r.manifest.kernel, "-initrd", str(bundle)]
     trace = None
     if r.trace:
         trace = r.folder / "trace.bin"
@@ -110,7 +115,7 @@ def _qemu(r: Request, bundle: Path) -> Command:
 def _bochs(r: Request, bundle: Path) -> Command:
     if r.gdb:
         raise BadInput("--gdb works on sim and qemu, not on bochs")
-    iso = make_iso(r.folder, bundle)
+    iso = make_iso(r.folder, bundle, r.manifest.kernel)
     trace = r.folder / "trace.bin" if r.trace else None
     lines = [f"megs: {r.manifest.memory_mb}", "romimage: file=/usr/share/bochs/BIOS-bochs-latest",
              "vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest",
@@ -127,13 +132,14 @@ def _bochs(r: Request, bundle: Path) -> Command:
                    trace=trace, env={"TERM": "vt100"}, good_status=(1,))
 
 
-def make_iso(folder: Path, bundle: Path) -> Path:
-    """A GRUB image (multiboot2, BIOS) of the bare kernel and the bundle."""
+def make_iso(folder: Path, bundle: Path, line: str) -> Path:
+    """A GRUB image (multiboot2, BIOS) of the bare kernel with this command line, and the bundle."""
     tree, iso = folder / "iso", folder / "boot.iso"
     (tree / "boot" / "grub").mkdir(parents=True, exist_ok=True)
     subprocess.run(["strip", "-g", "-o", str(tree / "boot" / "kernel.elf"), str(KERNEL)], check=True)
     shutil.copy(bundle, tree / "boot" / "bundle")
-    shutil.copy(ROOT / "kernel" / "bare" / "grub.cfg", tree / "boot" / "grub" / "grub.cfg")
+    config = (ROOT / "kernel" / "bare" / "grub.cfg").read_text()
+    (tree / "boot" / "grub" / "grub.cfg").write_text(config.replace("/boot/kernel.elf", f"/boot/kernel.elf {line}"))
     done = subprocess.run(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "--locales=", "--fonts=", "--themes=", "-o", str(iso), str(tree)],
                           capture_output=True, text=True)
     if done.returncode:

@@ -37,12 +37,14 @@ class Manifest:
     memory_mb: int = 128
     machines: list[str] = field(default_factory=lambda: list(MACHINES))
     virtualization: bool = False
+    kernel: str = ""
     seconds: int = 120
     expect: list[str] = field(default_factory=list)
     programs: list[Program] = field(default_factory=list)
 
 
 # key: (type, check, what the check wants)
+_WORDS = re.compile(r"[A-Za-z0-9=:,._ -]{0,200}\Z")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,30}\Z")
 _TOP: dict[str, tuple[type, Any, str]] = {
     "title": (str, lambda v: 0 < len(v) <= 200, "1 to 200 characters"),
@@ -50,6 +52,7 @@ _TOP: dict[str, tuple[type, Any, str]] = {
     "memory_mb": (int, lambda v: 32 <= v <= 3072, "32 to 3072"),
     "machines": (list, lambda v: v and all(m in MACHINES for m in v), "a list out of sim, qemu, bochs"),
     "virtualization": (bool, lambda v: True, ""),
+    "kernel": (str, _WORDS.match, "at most 200 letters, digits, blanks and = : , . _ -"),
     "seconds": (int, lambda v: 1 <= v <= 3600, "1 to 3600"),
     "expect": (list, lambda v: v and all(isinstance(e, str) for e in v), "a list of regular expressions"),
     "program": (list, lambda v: 0 < len(v) <= 32, "1 to 32 tables"),

@@ -53,7 +53,7 @@ def replay(folder: Path, vendor: str | None) -> int:
         file = Path(scratch) / "bundle"
         file.write_bytes(bundles.build(scenario))
         argv = [str(machines.SIM_BINARY), "replay", str(file), str(folder / TRACE), "--vendor", chosen, "--cpus", str(cpus), "--memory",
-                str(scenario.memory_mb)]
+                str(scenario.memory_mb), *machines.sim_line(scenario)]
         process = subprocess.Popen(argv, stdout=subprocess.PIPE)
         try:
             output = process.communicate()[0].decode("utf-8", "replace")

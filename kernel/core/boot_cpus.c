@@ -58,6 +58,7 @@ static void cpus_make(struct kern *k)
         cpu->id = i;
         cpu->apic_id = k->boot.apic_id[i];
         k->cpu[i] = cpu;
+        sched_init(cpu, k->boot.fair & bit(i));
     }
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What firmware and boot loader tell, in our own form: filled by kernel/x86/multiboot.c, pvh.c, acpi.c from untrusted bytes. */
+/* What firmware and boot loader tell, in our own form: filled by kernel/x86/multiboot.c, pvh.c, boot_line.c, acpi.c from untrusted bytes. */
 #pragma once
 #include "base.h"
 
@@ -19,6 +19,7 @@ struct boot_info {
     u64 apic_base;                 /* physical, from MADT */
     u32 protect;                   /* PROTECT_* that the command line allows */
     u32 apic_id[BOOT_CPUS];        /* enabled CPUs, the boot CPU first */
+    u64 fair;                      /* CPUs with fair groups, a bit each; those that are not there do not matter */
 };
 
 /* kernel/x86. Each returns NULL or a message that says what makes no sense; never reads outside the structure and its stated size. */

@@ -91,7 +91,7 @@ enum status sys_sc_create(struct cpu *cpu, struct ec *ec, const struct sys_sc_cr
     s = cap_ec(ec, a->ec, PERM_EC_SC, &target);
     if (s != OK)
         return s;
-    if (target->kind & EC_LOCAL || a->priority >= PRIORITY_COUNT || !a->budget_tsc)
+    if (target->kind & EC_LOCAL || a->priority >= cpu->kern->cpu[target->object.cpu]->sched.queues || !a->budget_tsc)
         return STATUS_ARG;
     s = space_obj_reserve(&ec->pd->objects, a->selector);
     if (s == OK)

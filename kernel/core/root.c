@@ -132,7 +132,7 @@ static void thread_start(struct cpu *cpu, struct pd *root, u64 entry)
     require(ec_create(cpu, root, &config, &ec), "root: no memory for the root thread");
     ec->resume.gpr[RDI] = INFO_PAGE;
     const u64 budget = max(cpu->kern->clock.tsc_khz * ROOT_BUDGET_MS, 1ul);
-    require(sc_create(cpu, root, ec, ROOT_PRIORITY, budget, &sc), "root: no memory for the root thread");
+    require(sc_create(cpu, root, ec, cpu->sched.fair ? SC_GROUP_DRIVER : ROOT_PRIORITY, budget, &sc), "root: no memory for the root thread");
     object_ref(&root->object);   /* kern.root_pd stays */
     capability(root, ROOT_SEL_PD, &root->object);
     capability(root, ROOT_SEL_EC, &ec->object);

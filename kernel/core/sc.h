@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scheduling context: a priority and a budget on one CPU, bound to one EC. Its time follows calls (donation).
+/* Scheduling context: a priority or group, and a budget, on one CPU, bound to one EC. Its time follows calls (donation).
  * Invariant: an SC is current, or in a ready queue, or waits at a blocked EC, or (its EC is dead) nowhere. Home CPU only. */
 #pragma once
 #include "object.h"
@@ -9,7 +9,7 @@ struct ec;
 struct sc {
     struct object object;
     struct ec *ec;                 /* bound for life; one reference */
-    u32 priority;                  /* 0 lowest .. PRIORITY_COUNT - 1 */
+    u32 priority;                  /* its queue: 0 lowest .. PRIORITY_COUNT - 1, with fair groups SC_GROUP_* */
     bool started;                  /* sc_start has arrived on the home CPU */
     bool queued;                   /* in a ready queue */
     struct ec *waits;              /* in this EC's helpers or NULL */

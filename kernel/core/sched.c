@@ -13,6 +13,14 @@
 #include "sched_enter.h"
 #include "vcpu.h"
 
+void sched_init(struct cpu *cpu, bool fair)
+{
+    cpu->sched.fair = fair;
+    cpu->sched.queues = fair ? SC_GROUP_COUNT : PRIORITY_COUNT;
+    cpu->sched.slice = ~0ul;
+    cpu->sched.groups.minimum = max(cpu->kern->clock.tsc_khz, 1ul) * FAIR_MINIMUM_MS;
+}
+
 /* ---- Ready queues ---- */
 
 static void queue_add(struct sched *s, struct sc *sc, bool at_head)
@@ -48,15 +56,6 @@ static void queue_remove(struct sched *s, struct sc *sc)
     sc->queued = false;
 }
 
-static struct sc *queue_top(const struct sched *s)
-{
-    for (u32 word = PRIORITY_COUNT / 64; word-- > 0;) {
-        if (s->bitmap[word])
-            return s->head[word * 64 + 63 - (u32)__builtin_clzl(s->bitmap[word])];
-    }
-    return NULL;
-}
-
 /* ---- Waiting at a blocked EC ---- */
 
 static void park(struct sc *sc, struct ec *ec)
@@ -81,11 +80,19 @@ static void unpark(struct sc *sc)
     sc->waits = NULL;
 }
 
+/* Fair groups: one that gets work may come first, and ends the slice of who runs. */
+static bool preempts(const struct sched *s, const struct sc *sc, const struct sc *current)
+{
+    if (s->fair)
+        return sc->priority != current->priority && !s->head[sc->priority];
+    return sc->priority > current->priority;
+}
+
 void sched_ready(struct cpu *cpu, struct sc *sc)
 {
-    queue_add(&cpu->sched, sc, false);
-    if (!cpu->current_sc || sc->priority > cpu->current_sc->priority)
+    if (!cpu->current_sc || preempts(&cpu->sched, sc, cpu->current_sc))
         cpu->sched.wanted = true;
+    queue_add(&cpu->sched, sc, false);
 }
 
 void sched_remove(struct cpu *cpu, struct sc *sc)
@@ -95,6 +102,7 @@ void sched_remove(struct cpu *cpu, struct sc *sc)
     if (sc->waits)
         unpark(sc);
     if (cpu->current_sc == sc) {
+        sched_account(cpu);   /* its group pays, although it goes */
         cpu->current_sc = NULL;
         cpu->current = NULL;
         cpu->sched.wanted = true;
@@ -186,6 +194,8 @@ void sched_account(struct cpu *cpu)
         return;
     sc->used += ran;
     sc->left -= min(ran, sc->left);
+    if (cpu->sched.fair)
+        fair_account(&cpu->sched.groups, sc->priority, ran);
 }
 
 void sched_tick(struct cpu *cpu)
@@ -197,24 +207,30 @@ void sched_tick(struct cpu *cpu)
 
 /* ---- The end of a trap ---- */
 
-/* Which SC's time is used next: the current one, unless its budget is spent or a higher priority is ready. */
+static u32 fair_queue(struct sched *s, const struct sc *current)
+{
+    const u32 ready = (u32)s->bitmap[0] | (current ? (u32)bit(current->priority) : 0);
+    return fair_choose(&s->groups, ready, current ? current->priority : FAIR_NONE, s->started, &s->slice);
+}
+
+/* Which SC's time is used next: the current one, unless its budget is spent or the policy wants another queue. */
 static void choose(struct cpu *cpu)
 {
     struct sched *const s = &cpu->sched;
     struct sc *const old = cpu->current_sc;
-    struct sc *const top = queue_top(s);
     sched_account(cpu);
+    const u32 queue = s->fair ? fair_queue(s, old) : sched_priority_choose(s, old);
     if (old) {
         const bool spent = !old->left;
         if (spent)
             old->left = old->budget;
-        if (!top || (spent ? top->priority < old->priority : top->priority <= old->priority))
+        if (queue == old->priority && (!spent || !s->head[queue]))
             return;
         queue_add(s, old, !spent);
     }
-    cpu->current_sc = top;
-    if (top)
-        queue_remove(s, top);
+    cpu->current_sc = s->head[queue];
+    if (cpu->current_sc)
+        queue_remove(s, cpu->current_sc);
 }
 
 /* Nobody's registers are saved and no space stays loaded: whose they were may go before anybody runs here again. */
@@ -233,9 +249,9 @@ static struct resume *halt(struct cpu *cpu)
     return idle(cpu, RESUME_IDLE);
 }
 
-static u64 budget_end(const struct cpu *cpu)
+static u64 turn_end(const struct cpu *cpu)
 {
-    const u64 end = cpu->sched.started + cpu->current_sc->left;
+    const u64 end = cpu->sched.started + min(cpu->current_sc->left, cpu->sched.slice);
     return end < cpu->sched.started ? 0 : end;
 }
 
@@ -271,7 +287,7 @@ struct resume *sched_resume(struct cpu *cpu)
         }
         cpu->sched.wanted |= follow == FOLLOW_NONE;
         if (follow == FOLLOW_RUN)
-            timeout_arm(cpu, budget_end(cpu));
+            timeout_arm(cpu, turn_end(cpu));
     }
     if (!cpu->current)
         return halt(cpu);

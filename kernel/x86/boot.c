@@ -96,12 +96,6 @@ const char *boot_bundle(struct boot_info *out, u64 start, u64 end)
     return NULL;
 }
 
-const char *boot_command_line(struct boot_info *out, u64 phys, u64 bytes_max)
-{
-    const char *const line = boot_view(phys, 0);
-    return line ? protect_parse(line, min(bytes_max, mach_direct_end() - phys), &out->protect) : "command line: outside memory";
-}
-
 const char *boot_parse(u32 magic, u64 info, struct boot_info *out)
 {
     const char *error;

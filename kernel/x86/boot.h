@@ -16,8 +16,8 @@ void boot_range(struct boot_info *out, enum boot_pass pass, u64 start, u64 bytes
 /* Takes the first boot module as the bundle. NULL, or what is wrong with it. */
 const char *boot_bundle(struct boot_info *out, u64 start, u64 end);
 
-/* The command line: it ends with a NUL, after so many bytes, or with memory. NULL, or what is wrong with it. */
-const char *boot_command_line(struct boot_info *out, u64 phys, u64 bytes_max);
+/* The kernel's command line: bytes at phys, ends with a NUL before. NULL, or what is wrong with it. */
+const char *boot_line(struct boot_info *out, u64 phys, u64 bytes);
 
 const char *multiboot2_parse(u64 info, struct boot_info *out);
 const char *pvh_parse(u64 info, struct boot_info *out);

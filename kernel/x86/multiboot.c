@@ -3,7 +3,7 @@
  * Untrusted: every length is checked against the structure that states it, and the structure against the direct map. */
 #include "boot.h"
 
-enum { MB2_END = 0, MB2_COMMAND_LINE = 1, MB2_MODULE = 3, MB2_MAP = 6, MB2_RSDP_OLD = 14, MB2_RSDP_NEW = 15 };
+enum { MB2_END = 0, MB2_LINE = 1, MB2_MODULE = 3, MB2_MAP = 6, MB2_RSDP_OLD = 14, MB2_RSDP_NEW = 15 };
 
 struct mb2_info {
     u32 bytes, reserved;
@@ -50,8 +50,8 @@ static const char *mb2_tag(const struct mb2_tag *tag, u64 phys, struct boot_info
 {
     const struct mb2_module *const module = (const void *)tag;
     switch (tag->type) {
-    case MB2_COMMAND_LINE:
-        return boot_command_line(out, phys + sizeof(*tag), tag->bytes - (u32)sizeof(*tag));
+    case MB2_LINE:
+        return boot_line(out, phys + sizeof(*tag), tag->bytes - sizeof(*tag));
     case MB2_MAP:
         return mb2_map(tag, out);
     case MB2_MODULE:

@@ -4,7 +4,6 @@
 #include "boot.h"
 #include "machine.h"
 
-#define COMMAND_LINE_MAX 2048u   /* Linux takes no longer one */
 
 struct pvh_info {
     u32 magic, version, flags, module_count;
@@ -37,7 +36,7 @@ const char *pvh_parse(u64 phys, struct boot_info *out)
     for (u32 pass = 0; pass < BOOT_PASS_COUNT; pass++)
         for (u32 i = 0; i < info->map_count; i++)
             boot_range(out, pass, map[i].base, map[i].bytes, map[i].type);
-    const char *const error = info->cmdline ? boot_command_line(out, info->cmdline, COMMAND_LINE_MAX) : NULL;
+    const char *const error = info->cmdline ? boot_line(out, info->cmdline, PAGE_SIZE) : NULL;
     if (error)
         return error;
     out->rsdp = info->rsdp;

@@ -12,6 +12,8 @@
 #include "engine.h"
 #include "sim_counts.h"
 
+#define SIM_LINE 1024u
+
 enum sim_vendor { SIM_NONE = 0, SIM_VMX = 1, SIM_SVM = 2 };
 
 enum sim_end {
@@ -31,6 +33,7 @@ struct sim_config {
     bool x2apic;
     const void *bundle;              /* copied into RAM */
     u64 bundle_bytes;
+    const char *line;                /* the kernel's command line, shorter than SIM_LINE; NULL: none */
     struct engine *user, *guest;     /* may be the same; NULL: EVENT_END at once, which ends the run (SIM_STOPPED). The caller's: they
                                         outlive the machine, and so does the chooser */
     struct chooser *chooser;         /* NULL: all zeros */

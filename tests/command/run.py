@@ -54,7 +54,7 @@ def bad_manifests(tap: Tap) -> None:
             ("wrong type", GOOD.replace('"t"', "3"), "title"), ("wrong program key", GOOD + "colour = 3\n", "colour"), ("CPU out of range", GOOD + "cpu = 1\n", "cpu"),
             ("bad regular expression", GOOD.replace('["x"]', '["("]'), "regular expression"), ("unknown machine", 'machines = ["vax"]\n' + GOOD, "machines"),
             ("two of a name", GOOD + '[[program]]\nname = "p"\nsource = "hello"\n', "same name"), ("memory that is no page", GOOD + "memory_kb = 3\n", "memory_kb"),
-            ("program without source", GOOD.replace('source = "hello"\n', ""), "source"), ("bytes that are no text", None, "TOML")):
+            ("a command line with quotes", 'kernel = "a\\"b"\n' + GOOD, "kernel"), ("program without source", GOOD.replace('source = "hello"\n', ""), "source"), ("bytes that are no text", None, "TOML")):
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / "x.toml"
             path.write_bytes(b"\xff\xfe\x00") if text is None else path.write_text(text)

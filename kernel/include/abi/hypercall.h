@@ -16,7 +16,7 @@
     X(2, reply, (mtr), (none), "reply to the caller and wait for the next call; local ECs only")                       \
     X(3, pd_create, (pd, selector, quota_bytes, flags), (none), "new PD charged to pd, which hands it quota_bytes")    \
     X(4, ec_create, (pd, selector, utcb, ip, sp, config), (none), "new EC in pd with its two UTCB pages at utcb")   \
-    X(5, sc_create, (pd, selector, ec, priority, budget_tsc), (none), "give ec time: it becomes runnable")             \
+    X(5, sc_create, (pd, selector, ec, priority, budget_tsc), (none), "give ec time: it becomes runnable; on a CPU with fair groups priority names its group, SC_GROUP_*") \
     X(6, portal_create, (pd, selector, ec, ip, id), (none), "new portal into the local EC ec, entered at ip")          \
     X(7, sm_create, (pd, selector, count), (none), "new semaphore")                                                    \
     X(8, vcpu_create, (pd, selector, cpu, state), (none), "new vCPU in pd; its two state pages appear at state")       \
@@ -114,6 +114,17 @@ enum space_type {
 #define MTR_ITEMS(mtr)    ((u64)(mtr) >> 16 & 0xffff)
 
 #define PRIORITY_COUNT 128u   /* 0 lowest */
+
+/* sc_create: what priority is depends on the EC's CPU. The kernel's command line says which CPUs have fair groups: sched=fair all, sched=fair:1,3
+ * these, without the word none; of several the last counts. There priority is a group, SC_GROUP_* (0 driver, 1 multimedia, 2 default, 3 background), all
+ * else is STATUS_ARG. Groups share the CPU by weight (10, 5, 5, 1), with bounded latency (kernel/core/sched_fair.h). Within a group SCs take turns by
+ * budget, and nothing else orders them. A call takes the caller's SC along, group and all; a vCPU runs in the group of the SC whose EC called vcpu_run, so
+ * a VMM in the background keeps its guest there. sc_info tells what an SC has used, under both policies. */
+#define SC_GROUP_DRIVER     0u
+#define SC_GROUP_MULTIMEDIA 1u
+#define SC_GROUP_DEFAULT    2u
+#define SC_GROUP_BACKGROUND 3u
+#define SC_GROUP_COUNT      4u
 
 #define USER_END 0x00007ffffffff000ul   /* first address user level may not map: the last page stays empty so that no return address
                                            is non-canonical */

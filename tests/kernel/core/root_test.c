@@ -19,6 +19,7 @@ struct script {
     u8 text, zero;
     bool bundle, memory_ok, info_writable, text_writable, data_executable;
     u32 calls;
+    const char *line;
 };
 
 static bool can(struct sim_cpu *cpu, u64 address, u32 access)
@@ -66,7 +67,8 @@ static struct sim_result boot(struct script *s, const u8 *bundle, u64 bytes, u32
 {
     s->engine = (struct engine){ .name = "script", .user = user };
     struct sim *sim = sim_create(&(struct sim_config){
-            .cpus = cpus, .ram_bytes = 64ul << 20, .vendor = vendor, .x2apic = x2apic, .bundle = bundle, .bundle_bytes = bytes, .user = &s->engine });
+            .cpus = cpus, .ram_bytes = 64ul << 20, .vendor = vendor, .x2apic = x2apic, .bundle = bundle, .bundle_bytes = bytes, .user = &s->engine,
+            .line = s->line });
     assert_non_null(sim);
     sim_run(sim, 10000000);
     struct sim_result r = *sim_result(sim);
@@ -126,6 +128,21 @@ static void boots_four_cpus(void **state)
 static void boots_four_cpus_xapic(void **state)
 {
     boots(4, SIM_SVM, false);
+}
+
+/* The command line is heard, and root has a group where its priority would be none. */
+static void boots_with_fair_groups(void **state)
+{
+    static const struct { const char *line, *message; } rows[] = { { "sched=fair", NULL }, { "quiet sched=fair:0", NULL }, { "sched=fair:x", "sched=" } };
+    static u8 bundle[FIXTURE_BUNDLE];
+    bundle_fixture(bundle);
+    for (u32 i = 0; i < 2 * array_size(rows); i++) {
+        struct script s = { .line = rows[i / 2].line };
+        const struct sim_result r = boot(&s, bundle, sizeof(bundle), 2, i % 2 ? SIM_SVM : SIM_VMX, true);
+        assert_int_equal(r.end, rows[i / 2].message ? SIM_PANIC : SIM_SHUTDOWN);
+        assert_true(!rows[i / 2].message || strstr(r.message, rows[i / 2].message));
+        assert_int_equal(s.calls, !rows[i / 2].message);
+    }
 }
 
 /* One byte or word of the bundle spoilt: the machine stops with a message that says what. */
@@ -194,5 +211,6 @@ static void memory_without_room_is_not_named(void **state)
 }
 
 TEST_GROUP(root, cmocka_unit_test(boots_alone), cmocka_unit_test(boots_svm), cmocka_unit_test(boots_without_virtualization),
-           cmocka_unit_test(boots_four_cpus), cmocka_unit_test(boots_four_cpus_xapic), cmocka_unit_test(bad_bundles_are_refused),
+           cmocka_unit_test(boots_four_cpus), cmocka_unit_test(boots_four_cpus_xapic), cmocka_unit_test(boots_with_fair_groups),
+           cmocka_unit_test(bad_bundles_are_refused),
            cmocka_unit_test(no_bundle_is_refused), cmocka_unit_test(memory_without_room_is_not_named));

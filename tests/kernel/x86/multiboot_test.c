@@ -25,7 +25,7 @@ static void tag_end(const struct boot_writer *w, u64 at)
 }
 
 struct mb2 {
-    u64 end, map, module, rsdp;   /* physical addresses of the tags */
+    u64 end, line, map, module, rsdp;   /* physical addresses of the tags */
 };
 
 static struct mb2 mb2_build(u64 at, u32 entry_bytes)
@@ -34,9 +34,10 @@ static struct mb2 mb2_build(u64 at, u32 entry_bytes)
     struct mb2 m;
     struct boot_writer w = boot_writer(at);
     boot_put(&w, 0, 8);
-    u64 tag = tag_begin(&w, 1);   /* command line, of odd length */
-    boot_put_text(&w, "abc");
-    tag_end(&w, tag);
+    m.line = tag_begin(&w, 1);   /* command line, of odd length */
+    boot_put_text(&w, "sched=fair:1");
+    boot_put(&w, 0, 1);
+    tag_end(&w, m.line);
     m.rsdp = tag_begin(&w, 15);
     boot_put_text(&w, "RSD PTR ");
     tag_end(&w, m.rsdp);
@@ -53,7 +54,7 @@ static struct mb2 mb2_build(u64 at, u32 entry_bytes)
         w.next += entry_bytes - 24;
     }
     tag_end(&w, m.map);
-    tag = tag_begin(&w, 0);
+    const u64 tag = tag_begin(&w, 0);
     tag_end(&w, tag);
     m.end = w.next;
     const u32 bytes = (u32)(m.end - at);
@@ -78,10 +79,10 @@ static void multiboot2_is_understood(void **state)
         boot_assert_range(&b, 1, 0x100000, 0x1000000);
         assert_int_equal(b.bundle, 0x300000);
         assert_int_equal(b.bundle_bytes, 0x80001);
+        assert_int_equal(b.fair, bit(1));
     }
 }
 
-/* The tag says how long the text is, whether or not a NUL ends it. */
 static void multiboot2_has_a_command_line(void **state)
 {
     static const char *const lines[] = { "mitigations=verw", "mitigations=of" };
@@ -145,6 +146,9 @@ static void multiboot2_lies_are_refused(void **state)
     LIE(m.map, 4, 0xffffffff, "multiboot2: a tag leaves the structure");
     LIE(m.map, 8, 0, "multiboot2: memory map too small");
     LIE(m.map, 8, 23, "multiboot2: memory map too small");
+    LIE(m.line, 4, 8, "boot: the command line has no end");
+    LIE(m.line, 4, 20, "boot: the command line has no end");
+    LIE(m.line, 16, 0x21, "boot: sched= takes fair or fair:CPU,CPU");
     LIE(m.module, 4, 15, "multiboot2: module tag too small");
     LIE(m.module, 12, 0xffffffff, "boot module: outside the memory the kernel can address");
 #undef LIE

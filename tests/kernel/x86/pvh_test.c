@@ -3,7 +3,7 @@
 #include "boot_fixture.h"
 #include "protect.h"
 
-enum { VERSION = 4, MODULE_COUNT = 12, MODULES = 16, COMMAND_LINE = 24, RSDP = 32, MAP = 40, MAP_COUNT = 48, INFO_BYTES = 56, MODULE_BYTES = 32, REGIONS = 3 };
+enum { VERSION = 4, MODULE_COUNT = 12, MODULES = 16, LINE = 24, RSDP = 32, MAP = 40, MAP_COUNT = 48, INFO_BYTES = 56, MODULE_BYTES = 32, REGIONS = 3 };
 
 static u64 build(u64 at)
 {
@@ -35,6 +35,15 @@ static void is_understood(void **state)
     assert_int_equal(b.bundle, 0x300000);
     assert_int_equal(b.bundle_bytes, 0x80001);
     assert_int_equal(b.rsdp, 0xe0000);
+    assert_int_equal(b.fair, 0);
+    memcpy(boot_ram(BOOT_RAM - 6), "a b c", 6);
+    set(LINE, BOOT_RAM - 6, 8);
+    assert_null(boot_parse(BOOT_MAGIC_PVH, BOOT_AT, &b));
+    memcpy(boot_ram(BOOT_RAM - 11), "sched=fair", 11);
+    set(LINE, BOOT_RAM - 11, 8);
+    assert_null(boot_parse(BOOT_MAGIC_PVH, BOOT_AT, &b));
+    assert_int_equal(b.fair, ~0ul);
+    set(LINE, 0, 8);
     set(MODULE_COUNT, 0, 4);
     assert_null(boot_parse(BOOT_MAGIC_PVH, BOOT_AT, &b));
     assert_int_equal(b.bundle_bytes, 0);
@@ -47,13 +56,12 @@ static void a_command_line(void **state)
     assert_null(boot_parse(BOOT_MAGIC_PVH, BOOT_AT, &b));
     assert_int_equal(b.protect, PROTECT_ALL);
     strcpy((char *)boot_ram(0x200000), "console mitigations=ibpb,l1d");
-    set(COMMAND_LINE, 0x200000, 8);
+    set(LINE, 0x200000, 8);
     assert_null(boot_parse(BOOT_MAGIC_PVH, BOOT_AT, &b));
     assert_int_equal(b.protect, PROTECT_IBPB | PROTECT_L1D);
     memcpy(boot_ram(BOOT_RAM - 15), "mitigations=off", 15);   /* memory ends before it does */
-    set(COMMAND_LINE, BOOT_RAM - 15, 8);
-    assert_null(boot_parse(BOOT_MAGIC_PVH, BOOT_AT, &b));
-    assert_int_equal(b.protect, 0);
+    set(LINE, BOOT_RAM - 15, 8);
+    assert_string_equal(boot_parse(BOOT_MAGIC_PVH, BOOT_AT, &b), "boot: the command line has no end");
 }
 
 static void lies_are_refused(void **state)
@@ -66,8 +74,8 @@ static void lies_are_refused(void **state)
     } lies[] = {
         { 0, 0x336ec579, 4, "pvh: no start information" },
         { VERSION, 0, 4, "pvh: no memory map" },
-        { COMMAND_LINE, BOOT_RAM + 1, 8, "command line: outside memory" },
-        { COMMAND_LINE, ~0ul, 8, "command line: outside memory" },
+        { LINE, BOOT_RAM + 1, 8, "command line: outside memory" },
+        { LINE, ~0ul, 8, "command line: outside memory" },
         { MAP_COUNT, 0, 4, "pvh: no memory map" },
         { MAP_COUNT, BOOT_ENTRIES_MAX + 1, 4, "pvh: memory map too long" },
         { MAP_COUNT, 0xffffffff, 4, "pvh: memory map too long" },
@@ -75,6 +83,9 @@ static void lies_are_refused(void **state)
         { MAP, ~0ul, 8, "pvh: memory map outside memory" },
         { MODULES, BOOT_RAM - MODULE_BYTES + 1, 8, "pvh: module list outside memory" },
         { MODULES, ~0ul, 8, "pvh: module list outside memory" },
+        { LINE, BOOT_RAM, 8, "boot: the command line has no end" },
+        { LINE, ~0ul, 8, "boot: the command line has no end" },
+        { LINE, BOOT_RAM - 1, 8, "boot: the command line has no end" },
         { INFO_BYTES, ~0ul, 8, "boot module: outside the memory the kernel can address" },
         { INFO_BYTES + 8, ~0ul, 8, "boot module: outside the memory the kernel can address" },
         { INFO_BYTES + 8, ~0ul - 0x2fffff, 8, "boot module: outside the memory the kernel can address" },
@@ -82,6 +93,7 @@ static void lies_are_refused(void **state)
         { INFO_BYTES, 0x300001, 8, "boot module: not page-aligned" },
     };
     struct boot_info b;
+    *boot_ram(BOOT_RAM - 1) = 'x';
     for (u32 i = 0; i < array_size(lies); i++) {
         build(BOOT_AT);
         set(lies[i].field, lies[i].value, lies[i].bytes);

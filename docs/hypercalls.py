@@ -21,6 +21,8 @@ memory space of a PD, that was made on the way stays, charged to the PD whose it
   on a machine without vCPUs, `STATUS_ARG` for rights without R, then `STATUS_EXISTS` for the whole target, then `STATUS_RANGE`.
 - `revoke` of memory: `STATUS_QUOTA` or `STATUS_MEMORY` if a range has to be split for it and whoever has that range cannot pay; nothing is taken then. A guest memory space
   that was never used: `OK`.
+- `revoke` of the very capability it names the PD by, or of what that was derived from: may be interrupted when that is gone, ends with `STATUS_CAP` then and leaves the rest.
+  Name the PD by a capability outside of the range.
 - `call`: `STATUS_ARG` for the mtr, `STATUS_CPU` if the handler lives on another CPU, `STATUS_BUSY` if waiting for it would close a loop or it is inside `vcpu_run`,
   `STATUS_ABORT` if it is dead or dies. `reply`: `STATUS_ARG` for a global EC or the mtr. Items fail alone: `abi/utcb.h`.
 - `sm_up`: `STATUS_BUSY` if the count would wrap. `sm_down` with a deadline that has passed: `STATUS_TIMEOUT`, unless the count is above 0.

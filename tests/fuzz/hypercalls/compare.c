@@ -135,24 +135,37 @@ static u32 entered_rights(u32 rights, u32 space)
     return !space && rights & RIGHT_W ? rights & ~RIGHT_X : rights;
 }
 
+struct pages {
+    struct fuzz *z;
+    const struct m_space *m;
+    u32 index;
+    u64 count[2];   /* held, entered */
+};
+
+static void pages_run(void *arg, const struct view_run *r)
+{
+    struct pages *const p = arg;
+    p->count[r->entered] += r->count;
+    for (u64 i = 0; i < r->count; i++) {
+        const struct m_page *const page = m_page_at(p->m, r->page + i);
+        const u32 rights = page ? (r->entered ? entered_rights(page->rights, p->index) : page->rights) : 0;
+        if (!page || page->frame != r->frame + i || rights != r->rights)
+            fuzz_fail(p->z, "%s page %s: %#lx to frame %#lx, rights %#x; expected %#lx, %#x", p->index ? "guest" : "host", r->entered ? "entered" : "held",
+                      r->page + i, r->frame + i, r->rights, page ? page->frame : 0, rights);
+    }
+}
+
 static void pages(struct fuzz *z, const struct m_object *pd, u32 index, struct view_space *seen)
 {
     struct pd *const k = pd->kernel;
     struct space_mem *const s = index ? &k->guest : &k->memory;
-    const struct m_space *const m = &pd->space[index];
+    struct pages p = { .z = z, .m = &pd->space[index], .index = index };
+    *seen = (struct view_space){ .run = pages_run, .arg = &p };
     view_space(s, seen);
-    if (!s->ptab.root != !m->made)
+    if (!s->ptab.root != !p.m->made)
         fuzz_fail(z, "guest memory space: made %u", s->ptab.root != 0);
-    if (seen->pages != m->count || seen->mapped != m->count)
-        fuzz_fail(z, "%s memory: %lu pages held, %lu mapped; expected %lu", index ? "guest" : "host", seen->pages, seen->mapped, m->count);
-    for (u32 b = 0; b < M_BUCKETS; b++)
-        for (const struct m_page *p = m->bucket[b]; p; p = p->next) {
-            u64 frame = 0;
-            u32 held = 0, entered = 0;
-            if (!view_page(s, p->page, &frame, &held, &entered) || frame != p->frame || held != p->rights || entered != entered_rights(p->rights, index))
-                fuzz_fail(z, "%s page %#lx: frame %#lx, rights %#x, entered %#x; expected %#lx, %#x, %#x", index ? "guest" : "host", p->page, frame, held,
-                          entered, p->frame, p->rights, entered_rights(p->rights, index));
-        }
+    if (p.count[0] != p.m->count || p.count[1] != p.m->count)
+        fuzz_fail(z, "%s memory: %lu pages held, %lu entered; expected %lu", index ? "guest" : "host", p.count[0], p.count[1], p.m->count);
 }
 
 /* ---- Books ---- */

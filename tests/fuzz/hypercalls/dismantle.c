@@ -41,7 +41,7 @@ void dismantle(struct fuzz *z)
     for (u32 i = 0; i < M_LEAVES; i++)
         bytes += view_leaf(pd, i) ? PAGE_SIZE : 0;
     for (u32 i = 0; i < 2; i++) {
-        struct view_space seen;
+        struct view_space seen = { 0 };
         view_space(i ? &pd->guest : &pd->memory, &seen);
         bytes += seen.tables * PAGE_SIZE + seen.ranges * view_range_bytes();
     }

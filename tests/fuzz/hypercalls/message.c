@@ -127,13 +127,13 @@ static bool arrived(const struct m_units *u)
 {
     struct pd *const to = u->to->kernel;
     u64 frame;
-    u32 rights, entered;
+    u32 rights;
     if (u->from_type == SPACE_OBJECT) {
         const struct m_slot *const slot = m_slot_at(u->from, u->base);
         return view_slot(to, u->target, &rights) == slot->object->kernel && rights == (slot->perms & u->rights);
     }
     const struct m_page *const page = m_page_at(&u->from->space[0], u->base);
-    return view_page(&to->memory, u->target, &frame, &rights, &entered) && frame == page->frame && rights == (page->rights & u->rights);
+    return view_page(&to->memory, u->target, &frame, &rights) && frame == page->frame && rights == (page->rights & u->rights);
 }
 
 /* Does what the receiver was told, and got, follow from this item? Then it is done in the model. */

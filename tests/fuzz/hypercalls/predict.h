@@ -46,6 +46,7 @@ enum status m_revoke(struct m_call *c);
 enum status m_lookup(struct m_call *c);
 void m_delegate_apply(struct m_call *c);
 void m_revoke_apply(struct m_call *c);
+bool m_revoke_takes_own(const struct m_call *c);   /* the very capability it names the PD by: then it must not be preempted */
 
 /* predict_ipc.c: status without the items; who gets the message, if anybody. */
 enum status m_ipc_call(struct m_call *c);

@@ -121,6 +121,19 @@ enum status m_revoke(struct m_call *c)
     return !space->made || pages_legal(space, c->a[1], count) ? OK : STATUS_ARG;
 }
 
+bool m_revoke_takes_own(const struct m_call *c)
+{
+    const struct m_slot *const own = m_slot_at(c->ec->home, c->a[0]);
+    const u64 count = c->a[2] >> 4, end = min(c->a[1] + count, (u64)SEL_COUNT);
+    if (c->status != OK || c->op->number != HYPERCALL_revoke || (c->a[2] & 0xf) != SPACE_OBJECT)
+        return false;
+    for (u64 i = c->a[1]; i < end; i++)
+        for (const struct m_node *n = c->a[3] & REVOKE_SELF ? &own->node : own->node.parent; n; n = n->parent)
+            if (m_slot_at(c->pd, i) && n == &m_slot_at(c->pd, i)->node)
+                return true;
+    return false;
+}
+
 void m_revoke_apply(struct m_call *c)
 {
     const u64 count = c->a[2] >> 4, type = c->a[2] & 0xf;

@@ -185,7 +185,7 @@ static void execute(struct fuzz *z, struct ec *ec)
             fuzz_fail(z, "executed %u times and not over", EXECUTIONS);
         ec->resume.rip = rip + 2;
         fixture_cpu(z->f, cpu);
-        if (n < z->op->preempt)
+        if (n < z->op->preempt && !m_revoke_takes_own(z->call))
             apic_ipi(k, k);
         sim_unit_hook(z->f->sim, z->op->rewrite.tick ? hook : NULL, z);
         fixture_trap(z->f, cpu, TRAP(TRAP_SYSCALL, 0), 0);
@@ -236,7 +236,7 @@ static void exit_compare(struct fuzz *z, struct m_call *c)
 {
     const struct vcpu *const v = c->object->kernel;
     const u32 reason = v->state->exit.reason;
-    c->kick_stays = reason == VCPU_EXIT_ENTRY_FAILED;
+    c->kick_stays = z->rewritten ? atomic_load(&v->kick) : reason == VCPU_EXIT_ENTRY_FAILED;   /* what was rewritten may be the exit */
     if (z->rewritten)
         return;
     if (!c->object->started ? reason != VCPU_EXIT_STARTUP : reason != VCPU_EXIT_KICKED && reason != VCPU_EXIT_ENTRY_FAILED)
@@ -347,13 +347,14 @@ static void hypercall_run(struct fuzz *z, const struct op *op)
     }
     if (c.status != OK && c.status < STATUS_INTERNAL_FIRST)
         leaves_stay(z);
+    z->refused = c.status >= STATUS_QUOTA && c.status < STATUS_INTERNAL_FIRST;
 }
 
 void fuzz_do(struct fuzz *z, const struct op *op)
 {
     z->op = op;
     z->ticks = 0;
-    z->rewritten = false;
+    z->rewritten = z->refused = false;
     if (op->number == OP_LATER)
         fixture_later(z->f, op->args[0]);
     else
@@ -361,7 +362,7 @@ void fuzz_do(struct fuzz *z, const struct op *op)
     settle(z);
     m_collect(&z->m);
     compare_states(z);
-    if (z->number % z->compare_every == 0 || op->fail)
+    if (z->number % z->compare_every == 0 || op->fail || z->refused)
         compare_all(z);
     z->number++;
 }

@@ -21,13 +21,13 @@ struct fuzz {
     struct model m;
     struct ec *driver[FUZZ_CPUS];      /* a thread of root on each CPU, above all others in priority, which never dies */
     u64 number;                        /* of the operation, from 0 */
-    u64 compare_every;                 /* everything is compared after so many operations; after a refusal always */
+    u64 compare_every;                 /* everything is compared after so many operations, and when there is not memory enough, or no room */
     struct tally *tally;
     /* The operation at hand. */
     const struct op *op;
     struct m_call *call;
     u64 ticks;                         /* operations of the machine in it */
-    bool rewritten;
+    bool rewritten, refused;           /* refused: after capabilities and values were found good */
 };
 
 struct fuzz *fuzz_open(enum sim_vendor vendor, u32 cpus, u64 compare_every, struct tally *tally);

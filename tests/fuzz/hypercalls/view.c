@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Looking into the kernel. Page tables are walked here once more, as only so it shows what is in them that nobody asked for. */
+/* Looking into the kernel. Slots, ranges and page tables are read as they lie there: so it shows what is in them that nobody asked for, and no time passes. */
 #include "view.h"
 #include "fpu.h"
 #include "portal.h"
@@ -31,60 +31,63 @@ u64 view_range_bytes(void)
     return mem_charge(sizeof(struct mem_range));
 }
 
-void *view_slot(struct pd *pd, u64 selector, u32 *perms)
+void *view_slot(const struct pd *pd, u64 selector, u32 *perms)
 {
-    u32 type;
-    struct object *o = NULL;
-    if (space_obj_peek(&pd->objects, selector, &type, perms) && space_obj_lookup(&pd->objects, selector, type, 0, &o) != OK)
-        return NULL;
-    return o;
+    const struct cap_slot *const leaf = selector < SEL_COUNT ? (void *)pd->objects.leaf[selector / OBJ_LEAF_SLOTS].v : NULL;
+    const u64 word = leaf ? leaf[selector % OBJ_LEAF_SLOTS].word.v : 0;
+    *perms = word & 0x3f;
+    return (void *)(word & ~0x3ful);
 }
 
 bool view_leaf(const struct pd *pd, u32 index)
 {
-    return atomic_load(&pd->objects.leaf[index]);
+    return pd->objects.leaf[index].v;
 }
 
-bool view_page(struct space_mem *s, u64 page, u64 *frame, u32 *held, u32 *entered)
+bool view_page(struct space_mem *s, u64 page, u64 *frame, u32 *rights)
 {
-    u64 mapped;
-    if (!space_mem_lookup(s, page, frame, held))
-        return false;
-    if (!ptab_lookup(&s->ptab, page, &mapped, entered) || mapped != *frame)
-        *entered = 0;
-    return true;
+    return space_mem_lookup(s, page, frame, rights);
 }
 
-static void walk_table(const struct ptab *p, u64 phys, u32 level, struct view_space *out)
+static void run(const struct view_space *v, const struct view_run *r)
+{
+    if (v->run)
+        v->run(v->arg, r);
+}
+
+/* page: the first that the table translates. */
+static void walk_table(const struct ptab *p, u64 phys, u32 level, u64 page, struct view_space *v)
 {
     const u64 *const word = mach_phys_to_virt(phys);
     const u32 end = level == PTAB_LEVELS - 1 ? p->format->machine_first : PTAB_ENTRIES;
-    out->tables++;
-    for (u32 i = 0; i < end; i++) {
+    v->tables++;
+    for (u32 i = 0; i < end; i++, page += PTAB_SPAN(level)) {
         if (!p->format->is_present(word[i]))
             continue;
-        if (ptab_is_leaf(word[i], level))
-            out->mapped += PTAB_SPAN(level);
-        else
-            walk_table(p, word[i] & PTAB_ADDRESS, level - 1, out);   /* depth: levels */
+        if (!ptab_is_leaf(word[i], level)) {
+            walk_table(p, word[i] & PTAB_ADDRESS, level - 1, page, v);   /* depth: levels */
+            continue;
+        }
+        const u64 frame = align_down((word[i] & PTAB_ADDRESS) >> PAGE_BITS, PTAB_SPAN(level));   /* EPT and NPT: bit 12 of a large page is none of it */
+        run(v, &(struct view_run){ page, frame, PTAB_SPAN(level), p->format->rights(word[i]), true });
     }
 }
 
-static void walk_ranges(const struct mem_range *r, struct view_space *out)
+static void walk_ranges(const struct mem_range *r, struct view_space *v)
 {
     if (!r)
         return;
-    out->ranges++;
-    out->pages += r->count;
-    walk_ranges(r->child[0], out);   /* depth: a balanced tree */
-    walk_ranges(r->child[1], out);
+    v->ranges++;
+    run(v, &(struct view_run){ r->page, r->frame, r->count, r->rights, false });
+    walk_ranges(r->child[0], v);   /* depth: a balanced tree */
+    walk_ranges(r->child[1], v);
 }
 
-void view_space(const struct space_mem *s, struct view_space *out)
+void view_space(const struct space_mem *s, struct view_space *v)
 {
-    *out = (struct view_space){ 0 };
+    v->ranges = v->tables = 0;
     if (!s->ptab.root)
         return;
-    walk_ranges(s->index, out);
-    walk_table(&s->ptab, s->ptab.root, PTAB_LEVELS - 1, out);
+    walk_ranges(s->index, v);
+    walk_table(&s->ptab, s->ptab.root, PTAB_LEVELS - 1, 0, v);
 }

@@ -8,11 +8,19 @@
 u64 view_bytes(enum object_type type, bool fpu);
 u64 view_range_bytes(void);
 /* What a selector names, or NULL. */
-void *view_slot(struct pd *pd, u64 selector, u32 *perms);
+void *view_slot(const struct pd *pd, u64 selector, u32 *perms);
 bool view_leaf(const struct pd *pd, u32 index);
-bool view_page(struct space_mem *s, u64 page, u64 *frame, u32 *held, u32 *entered);   /* entered: 0 if the page table has nothing */
+bool view_page(struct space_mem *s, u64 page, u64 *frame, u32 *rights);   /* what is held */
 
-struct view_space {
-    u64 ranges, pages, tables, mapped;   /* pages: in ranges; mapped: in the page table */
+/* A run of pages: what a range holds, or what an entry of the page table maps. */
+struct view_run {
+    u64 page, frame, count;
+    u32 rights;
+    bool entered;   /* in the page table */
 };
-void view_space(const struct space_mem *s, struct view_space *out);
+struct view_space {
+    u64 ranges, tables;
+    void (*run)(void *arg, const struct view_run *run);   /* called for each; NULL: none */
+    void *arg;
+};
+void view_space(const struct space_mem *s, struct view_space *v);

@@ -33,11 +33,21 @@ static void expire(struct m_object *o)
     m_wake(o, STATUS_TIMEOUT);
 }
 
+/* Whoever helped executes his call again. */
+static void try_again(struct m_object *ec)
+{
+    ec->callee->refs--;
+    ec->callee = NULL;
+    ec->state = M_READY;
+}
+
 static void thread(struct fuzz *z, struct m_object *o)
 {
     static const enum ec_state state_of[] = { [M_READY] = EC_READY, [M_IDLE] = EC_IDLE, [M_CALLING] = EC_CALLING, [M_HELPING] = EC_HELPING,
                                               [M_WAITING] = EC_WAIT_SM };
     const struct ec *const ec = o->kernel;
+    if (o->state == M_HELPING && o->callee->state == M_IDLE && ec->state == EC_READY)
+        try_again(o);   /* it ran for a moment, while somebody waited for a shootdown or a timer */
     if (ec->state != state_of[o->state])
         fuzz_fail(z, "thread at UTCB page %#lx: state %u, expected %u", o->page, ec->state, state_of[o->state]);
     if ((void *)atomic_load(&ec->own) != (o->sc ? o->sc->kernel : NULL))
@@ -84,12 +94,8 @@ static void running(struct fuzz *z, u32 cpu)
     }
     if (mine != best)
         fuzz_fail(z, "CPU %u runs priority %ld, expected %ld", cpu, mine, best);
-    if (current && current->state == M_HELPING) {   /* it tries again */
-        current->callee->refs--;
-        current->callee = NULL;
-        current->state = M_READY;
-        current->woken = false;
-    }
+    if (current && current->state == M_HELPING)
+        try_again(current);
 }
 
 void compare_states(struct fuzz *z)

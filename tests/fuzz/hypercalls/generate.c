@@ -200,7 +200,7 @@ static void items(struct source *s, const struct m_object *to)
     if (!to || !once_in(s, 3))
         return;
     o->items = min(o->items, 1ul);
-    o->rewrite = (struct op_rewrite){ 1 + below(s, once_in(s, 2) ? 12 : 80), below(s, WORD_STATE), 0 };
+    o->rewrite = (struct op_rewrite){ 1 + below(s, once_in(s, 2) ? 6 : 40), below(s, WORD_STATE), 0 };
     const u64 type = o->item[0].type == SPACE_MEMORY;
     const u64 value[] = { type ? held_page(s, &s->pd->space[0]) : held(s, s->pd, OBJ_NONE), units(s), rights(s, type), below(s, 3),
                           type ? free_page(s) : 10 + below(s, 150), below(s, 20), choose_next(s->random) };
@@ -245,7 +245,7 @@ static void vcpu(struct source *s)
         return;
     o->dirty = choose_next(s->random) & choose_next(s->random) & (once_in(s, 10) ? ~0ul : ~0xfffffffful | (VCPU_GROUP_ALL & ~s->z->m.groups_missing));
     if (once_in(s, 2))
-        o->rewrite = (struct op_rewrite){ 1 + below(s, 120), WORD_STATE + (once_in(s, 2) ? below(s, 4) : below(s, 1024)), choose_next(s->random) };
+        o->rewrite = (struct op_rewrite){ 1 + below(s, once_in(s, 2) ? 6 : 60), WORD_STATE + (once_in(s, 2) ? below(s, 4) : below(s, 1024)), choose_next(s->random) };
 }
 
 static void other(struct source *s)

@@ -87,7 +87,8 @@ static void tally(const struct tally *t)
                 printf(" %s %lu", strncmp(column[k], "STATUS_", 7) ? column[k] : column[k] + 7, t->n[i][k]);
         printf("\n");
     }
-    printf("# not possible: %lu\n", t->skipped);
+    printf("# not possible: %lu; executed again: %lu; words rewritten: %lu, of items that the kernel took as they were then: %lu\n", t->skipped, t->preempted,
+           t->rewritten, t->rewritten_seen);
 }
 
 static int fuzz(const struct options *o, const char *program)

@@ -18,7 +18,7 @@
 enum op_word { WORD_BASE, WORD_COUNT, WORD_RIGHTS, WORD_TYPE, WORD_WINDOW_BASE, WORD_WINDOW_COUNT, WORD_MESSAGE, WORD_STATE, WORD_END };
 
 struct op_rewrite {
-    u64 tick;    /* before which atomic or machine operation, counted from 1; 0: never */
+    u64 tick;    /* before which access to the UTCBs or the state page, counted from 1; 0: never */
     u64 where;   /* enum op_word: of item 0, of the receiver's window for item 0, message word 0; WORD_STATE + n: 8-byte word n of the state page */
     u64 value;
 };

@@ -12,6 +12,7 @@
 #include "sc.h"
 #include "vcpu.h"
 #include "view.h"
+#include "watch.h"
 
 #define PRIORITY   (PRIORITY_COUNT - 1)   /* of the drivers */
 #define EXECUTIONS 5000u                  /* of one hypercall: it must be over by then */
@@ -155,13 +156,27 @@ bool fuzz_status_allowed(const struct fuzz *z, const struct m_call *c, enum stat
 
 /* ---- The hypercall ---- */
 
-static void hook(void *arg)
+/* What user level shares with the kernel in this hypercall. */
+static void shared(const struct m_call *c, struct watch_range range[WATCH_RANGES])
+{
+    const struct m_object *const to = message_is(c) ? m_receiver(c) : NULL;
+    range[0] = (struct watch_range){ ((struct ec *)c->ec->kernel)->utcb, sizeof(struct utcb) };
+    range[1] = (struct watch_range){ NULL, 0 };
+    if (to)
+        range[1] = (struct watch_range){ ((struct ec *)to->kernel)->utcb, sizeof(struct utcb) };
+    if (c->object && c->object->type == OBJ_VCPU)
+        range[1] = (struct watch_range){ ((struct vcpu *)c->object->kernel)->state, sizeof(struct vcpu_state) };
+}
+
+static bool another_cpu(void *arg)
 {
     struct fuzz *const z = arg;
-    if (++z->ticks != z->op->rewrite.tick)
-        return;
+    if (++z->accesses < z->op->rewrite.tick)
+        return true;
     message_rewrite(z, z->call);
     z->rewritten = true;
+    z->tally->rewritten++;
+    return false;
 }
 
 static void registers(const struct m_call *c, struct ec *ec)
@@ -180,16 +195,22 @@ static void execute(struct fuzz *z, struct ec *ec)
     const u32 cpu = ec->object.cpu;
     struct cpu *const k = z->f->k->cpu[cpu];
     const u64 rip = ec->resume.rip;
+    struct watch_range range[WATCH_RANGES];
+    shared(z->call, range);
     for (u64 n = 0;; n++) {
         if (n == EXECUTIONS)
             fuzz_fail(z, "executed %u times and not over", EXECUTIONS);
+        z->tally->preempted += n > 0;
         ec->resume.rip = rip + 2;
         fixture_cpu(z->f, cpu);
         if (n < z->op->preempt && !m_revoke_takes_own(z->call))
             apic_ipi(k, k);
-        sim_unit_hook(z->f->sim, z->op->rewrite.tick ? hook : NULL, z);
+        const bool watched = z->op->rewrite.tick && !z->rewritten;
+        if (watched)
+            watch_begin(range, another_cpu, z);
         fixture_trap(z->f, cpu, TRAP(TRAP_SYSCALL, 0), 0);
-        sim_unit_hook(z->f->sim, NULL, NULL);
+        if (watched)
+            watch_end();
         if (ec->state == EC_WAIT_TLB || (ec->state == EC_READY && ec->resume.rip == rip))
             fixture_interrupts(z->f);
         else
@@ -353,7 +374,7 @@ static void hypercall_run(struct fuzz *z, const struct op *op)
 void fuzz_do(struct fuzz *z, const struct op *op)
 {
     z->op = op;
-    z->ticks = 0;
+    z->accesses = 0;
     z->rewritten = z->refused = false;
     if (op->number == OP_LATER)
         fixture_later(z->f, op->args[0]);

@@ -8,11 +8,13 @@
 #define FUZZ_CLEAN 0
 #define FUZZ_DIFFERS 1
 
-/* How often each hypercall came out how: last row: all that there is not; last columns: blocked, delivered, helping. */
+/* What was tried. How often each hypercall came out how: last row: all that there is not; last columns: blocked, delivered, helping. */
 #define TALLY_ROWS    (HYPERCALL_COUNT + 1)
 #define TALLY_COLUMNS (STATUS_COUNT + 3)
 struct tally {
     u64 n[TALLY_ROWS][TALLY_COLUMNS], skipped;
+    u64 preempted;                /* executed again from its SYSCALL, in all */
+    u64 rewritten, rewritten_seen;   /* items: the kernel read the new value */
 };
 
 struct fuzz {
@@ -26,7 +28,7 @@ struct fuzz {
     /* The operation at hand. */
     const struct op *op;
     struct m_call *call;
-    u64 ticks;                         /* operations of the machine in it */
+    u64 accesses;                      /* to what user level shares with the kernel */
     bool rewritten, refused;           /* refused: after capabilities and values were found good */
 };
 

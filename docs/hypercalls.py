@@ -14,6 +14,7 @@ memory space of a PD, that was made on the way stays, charged to the PD whose it
 
 - A capability that is looked up: `STATUS_CAP`, then `STATUS_PERM`. `pd_create` with flags the caller's PD has not: `STATUS_PERM`, after `STATUS_ARG` for flags
   there are not.
+- What creates an object: `STATUS_ABORT`, first of all, for a thread whose PD nobody names any more.
 - `ec_create`, `vcpu_create`: `STATUS_EXISTS` if one of the two pages is mapped, found after memory was taken: a quota that is used up shows first.
 - `sc_create`: `STATUS_ARG` for a local EC, `STATUS_BUSY` if the EC has a scheduling context. `portal_create`: `STATUS_ARG` for a global EC.
 - `pd_create`: `STATUS_QUOTA` for less than two pages: a PD pays for its own tables.

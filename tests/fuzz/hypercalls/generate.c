@@ -170,7 +170,7 @@ static void space(struct source *s)
         /* What root lives on is rarely taken: without it there is little left to do. */
         const bool vital = self && type == SPACE_OBJECT && pd == s->z->m.root && base <= FIXTURE_SEL_PD && !once_in(s, 20);
         o->args[1] = vital ? 10 + below(s, 150) : base;
-        o->args[2] = REVOKE(self && type == SPACE_OBJECT && !once_in(s, 8) ? 1 : units(s), type);
+        o->args[2] = REVOKE(self && type == SPACE_OBJECT && !once_in(s, 4) ? 1 : units(s), type);
         o->args[3] = once_in(s, 30) ? below(s, 4) : self;
     } else {
         o->args[1] = selector(s, OBJ_PD);
@@ -294,12 +294,12 @@ static const struct weighted *choose(struct source *s)
     return w;
 }
 
-/* At first objects are made; a reply by a thread that serves nobody says little. */
+/* Now and again objects are made; a reply by a thread that serves nobody says little. */
 static bool is_dull(struct source *s, const struct weighted *w)
 {
     if (w->number == HYPERCALL_reply && !s->ec->local)
         return !once_in(s, 20);
-    return s->z->number < 80 && w->fill != create && w->number != HYPERCALL_delegate && !once_in(s, 4);
+    return s->z->number % 250 < 60 && w->fill != create && w->number != HYPERCALL_delegate && !once_in(s, 4);
 }
 
 struct op generate(struct fuzz *z, u64 *random)

@@ -25,6 +25,8 @@ void m_charge(struct m_call *c, struct m_object *pd, u64 min, u64 max)
 /* What all that create an object begin with. */
 static enum status begin(struct m_call *c)
 {
+    if (c->ec->home->disowned)
+        return STATUS_ABORT;
     const enum status s = m_cap(c, c->a[0], OBJ_PD, PERM_PD_CREATE, &c->pd);
     if (s != OK)
         return s;

@@ -109,16 +109,14 @@ static void object_end(struct m_object *o)
 }
 
 /* A PD ends in two steps: nobody names it: its object space is emptied; nobody uses it: the rest goes. */
-static bool ends(struct m_object *o)
+static bool disown(struct m_object *o)
 {
-    if (o->type != OBJ_PD)
-        return !o->refs;
-    if (!o->refs && !o->disowned) {
-        o->disowned = true;
-        slots_clear(o);
-        o->users--;
-    }
-    return !o->users;
+    if (o->type != OBJ_PD || o->refs || o->disowned)
+        return false;
+    o->disowned = true;
+    slots_clear(o);
+    o->users--;
+    return true;
 }
 
 void m_collect(struct model *m)
@@ -127,7 +125,8 @@ void m_collect(struct model *m)
         any = false;
         for (struct m_object **at = &m->objects; *at;) {
             struct m_object *const o = *at;
-            if (!ends(o)) {
+            any |= disown(o);
+            if (o->type == OBJ_PD ? o->users : o->refs) {
                 at = &o->next;
                 continue;
             }

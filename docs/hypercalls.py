@@ -20,6 +20,8 @@ memory space of a PD, that was made on the way stays, charged to the PD whose it
 - `pd_create`: `STATUS_QUOTA` for less than two pages: a PD pays for its own tables.
 - `delegate` of capabilities: slot by slot, `STATUS_RANGE` if the source is empty, else `STATUS_EXISTS` if the target is not. Of memory: `STATUS_FEATURE` for guest memory
   on a machine without vCPUs, `STATUS_ARG` for rights without R, then `STATUS_EXISTS` for the whole target, then `STATUS_RANGE`.
+- `delegate`, and an item of a message, that was interrupted amid its units and finds then that memory for the rest is gone since: `STATUS_QUOTA` or `STATUS_MEMORY`, and a
+  first part is done.
 - `revoke` of memory: `STATUS_QUOTA` or `STATUS_MEMORY` if a range has to be split for it and whoever has that range cannot pay; nothing is taken then. A guest memory space
   that was never used: `OK`.
 - `revoke` of the very capability it names the PD by, or of what that was derived from: may be interrupted when that is gone, ends with `STATUS_CAP` then and leaves the rest.

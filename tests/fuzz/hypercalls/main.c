@@ -68,7 +68,8 @@ static int report(struct sequence *s, const char *program, const char *message, 
            s->given ? s->count : LENGTH, vendors[s->vendor], s->cpus);
     sequence_shrink(s);
     sequence_run(s, 1, again, sizeof(again));
-    printf("shrunk from %lu operations to %lu; as a file for --replay:\n\n# %.*s\n", length, s->count, (int)strcspn(again, "\n"), again);
+    const char *const first = again + strspn(again, "=\n");   /* ASan begins with a ruler */
+    printf("shrunk from %lu operations to %lu; as a file for --replay:\n\n# %.*s\n", length, s->count, (int)strcspn(first, "\n"), first);
     sequence_print(s, stdout);
     return FUZZ_DIFFERS;
 }

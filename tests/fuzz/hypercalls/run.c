@@ -201,6 +201,7 @@ static void execute(struct fuzz *z, struct ec *ec)
         if (n == EXECUTIONS)
             fuzz_fail(z, "executed %u times and not over", EXECUTIONS);
         z->tally->preempted += n > 0;
+        sim_unit_fail(z->f->sim, n ? 0 : z->op->fail);   /* what fails for want of memory after a part was done, stays in part */
         ec->resume.rip = rip + 2;
         fixture_cpu(z->f, cpu);
         if (n < z->op->preempt && !m_revoke_takes_own(z->call))
@@ -310,7 +311,6 @@ static void hypercall_do(struct fuzz *z, struct m_call *c)
         message_prepare(z, c);
     state_prepare(z, c);
     registers(c, ec);
-    sim_unit_fail(z->f->sim, c->op->fail);
     execute(z, ec);
     sim_unit_fail(z->f->sim, 0);
     const bool waits = ec->state == EC_WAIT_TLB || (ec->state == EC_READY && z->f->k->cpu[c->ec->cpu]->current != ec);   /* preempted by its like */

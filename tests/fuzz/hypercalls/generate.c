@@ -197,10 +197,11 @@ static void items(struct source *s, const struct m_object *to)
         const u64 base = type ? held_page(s, &s->pd->space[0]) : held(s, s->pd, OBJ_NONE);
         o->item[i] = (struct utcb_item){ .base = base, .count = units(s), .rights = (u32)rights(s, type), .type = type };
     }
-    if (!to || !once_in(s, 3))
+    if (!to || !once_in(s, 2))
         return;
-    o->items = min(o->items, 1ul);
     o->rewrite = (struct op_rewrite){ 1 + below(s, once_in(s, 2) ? 6 : 40), below(s, WORD_STATE), 0 };
+    if (o->rewrite.where == WORD_WINDOW_BASE || o->rewrite.where == WORD_WINDOW_COUNT)
+        o->items = min(o->items, 1ul);   /* the first item tells which window it was */
     const u64 type = o->item[0].type == SPACE_MEMORY;
     const u64 value[] = { type ? held_page(s, &s->pd->space[0]) : held(s, s->pd, OBJ_NONE), units(s), rights(s, type), below(s, 3),
                           type ? free_page(s) : 10 + below(s, 150), below(s, 20), choose_next(s->random) };

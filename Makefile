@@ -29,7 +29,7 @@ UNIT_C     := $(filter-out $(FUZZ_C) $(HYPERCALL_FUZZ_C) $(EXPLORE_C),$(TEST_C))
 FIXTURE_C  := tests/kernel/kernel_fixture.c tests/kernel/kernel_fixture_sim.c
 LOCKFREE_C := $(addprefix scenarios/lib/,mpsc.c ring.c queue_pair.c)
 HOSTED_USER_C := $(wildcard scenarios/vmm/decode.c scenarios/vmm/walk.c scenarios/vmm/uart.c scenarios/root/loader.c) $(LOCKFREE_C)
-PROGRAMS   := $(basename $(notdir $(wildcard scenarios/*.c)))
+PROGRAMS   := vmm bench $(basename $(notdir $(wildcard scenarios/*.c)))
 GUESTS     := $(basename $(notdir $(wildcard scenarios/guests/*.S)))
 SCENARIOS  := $(basename $(notdir $(wildcard scenarios/*.toml)))
 
@@ -210,30 +210,39 @@ build/bench/explore_rate: bench/explore_rate.c $(filter-out build/explore/tests/
 	@mkdir -p $(@D)
 	$(Q)clang $(HOSTED) $(F_tsan) $(I_tests) -no-pie -o $@ $< $(filter %.o,$^) -Wl,--start-group build/explore/libkernel.a build/tsan/libsim.a -Wl,--end-group -lcmocka
 
+build/bench/hosted: bench/hosted.c build/plain/kernel.o build/plain/libsim.a
+	$(call say,BENCH,$@)
+	@mkdir -p $(@D)
+	$(Q)gcc $(HOSTED) $(F_plain) -Ikernel/include -Isim/include -Isim/seam -no-pie -o $@ $(filter %.c %.o %.a,$^)
+
 # ---- Bare metal ----
+# gcc links with all code in view: short functions of other files are inlined, on every path. clang's build has no linker for that here.
+# What runs once, or says what went wrong, is built small.
 BAREFLAGS := -O2 -g -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only
+SMALL := $(patsubst %,kernel/core/%.c,boot_cpus elf root trace vcpu_life) \
+         $(patsubst %,kernel/x86/%.c,acpi boot multiboot pvh svm_diagnose virt virt_check vmx_caps vmx_diagnose)
 define BARE_RULES
 build/$(1)/kernel/core/%.o: kernel/core/%.c
 	$$(call say,CC $(1),$$<)
 	@mkdir -p $$(@D)
-	$$(Q)$(2) $$(KERNEL) $$(BAREFLAGS) $$(I_core) $$(I_hw) -c -o $$@ $$<
+	$$(Q)$(2) $$(KERNEL) $$(BAREFLAGS) $(3) $$(if $$(filter $$(SMALL),$$<),-Os) $$(I_core) $$(I_hw) -c -o $$@ $$<
 build/$(1)/kernel/x86/%.o: kernel/x86/%.c
 	$$(call say,CC $(1),$$<)
 	@mkdir -p $$(@D)
-	$$(Q)$(2) $$(KERNEL) $$(BAREFLAGS) $$(I_x86) $$(I_hw) -c -o $$@ $$<
+	$$(Q)$(2) $$(KERNEL) $$(BAREFLAGS) $(3) $$(if $$(filter $$(SMALL),$$<),-Os) $$(I_x86) $$(I_hw) -c -o $$@ $$<
 build/$(1)/kernel/bare/%.o: kernel/bare/%.c
 	$$(call say,CC $(1),$$<)
 	@mkdir -p $$(@D)
-	$$(Q)$(2) $$(KERNEL) $$(BAREFLAGS) $$(I_bare) -c -o $$@ $$<
+	$$(Q)$(2) $$(KERNEL) $$(BAREFLAGS) $(3) -Os $$(I_bare) -c -o $$@ $$<
 build/$(1)/kernel/bare/%.o: kernel/bare/%.S
 	$$(call say,AS $(1),$$<)
 	@mkdir -p $$(@D)
 	$$(Q)$(2) $$(I_bare) -g -MMD -MP -c -o $$@ $$<
 build/$(1)/kernel.elf: kernel/bare/kernel.ld $$(KERNEL_C:%.c=build/$(1)/%.o) $$(patsubst %.S,build/$(1)/%.o,$$(patsubst %.c,build/$(1)/%.o,$$(BARE_SRC)))
 	$$(call say,LD,$$@)
-	$$(Q)ld -nostdlib -static -z noexecstack -z max-page-size=4096 --build-id=none -T kernel/bare/kernel.ld -o $$@ $$(filter %.o,$$^)
+	$$(Q)$(2) $$(BAREFLAGS) $(3) -nostdlib -static -Wl,-z,noexecstack,-z,max-page-size=4096,--build-id=none -T kernel/bare/kernel.ld -o $$@ $$(filter %.o,$$^)
 endef
-$(eval $(call BARE_RULES,bare,gcc))
+$(eval $(call BARE_RULES,bare,gcc,-flto=2))
 $(eval $(call BARE_RULES,bare-clang,clang))
 
 # ---- User programs and guests ----
@@ -256,6 +265,9 @@ build/$(1)/root.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/root/*
 build/$(1)/vmm.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/vmm/*.c)) $$(LIB_$(1)) scenarios/lib/user.ld
 	$$(call say,LD,$$@)
 	$$(USERLD_$(1))
+build/$(1)/bench.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/bench/*.c)) $$(LIB_$(1)) scenarios/lib/user.ld
+	$$(call say,LD,$$@)
+	$$(USERLD_$(1))
 build/$(1)/%.elf: build/$(1)/scenarios/%.o $$(LIB_$(1)) scenarios/lib/user.ld
 	$$(call say,LD,$$@)
 	$$(USERLD_$(1))
@@ -267,7 +279,7 @@ build/user/guests/%.bin: scenarios/guests/%.S
 	@mkdir -p $(@D)
 	$(Q)gcc -c -g $(I_user) -o $(@:.bin=.o) $< && ld -nostdlib -static -N --no-warn-rwx-segments --build-id=none -e 0 -Ttext 0 -o $(@:.bin=.elf) $(@:.bin=.o) && objcopy -O binary $(@:.bin=.elf) $@
 
-user: build/user/root.elf build/user/vmm.elf $(PROGRAMS:%=build/user/%.elf) $(GUESTS:%=build/user/guests/%.bin)
+user: build/user/root.elf $(PROGRAMS:%=build/user/%.elf) $(GUESTS:%=build/user/guests/%.bin)
 bundles: $(SCENARIOS:%=build/bundle/%.bundle)
 build/bundle/%.bundle: scenarios/%.toml user $(wildcard harness/orrery/*.py)
 	$(call say,BUNDLE,$@)
@@ -298,7 +310,7 @@ test: setup-base-unit-iso-machines-browser-install-explore
 	@$(MAKE) --no-print-directory test-all
 test-all: all build/explore/orrery-explore build/asan/unit build/plain/unit build/orrery-unicorn-clang build/orrery-unicorn-tsan build/orrery-unicorn-tsan-gcc build/bare-clang/kernel.elf user-clang fuzz-binaries build/orrery-hello.iso
 	@tests/run_all
-user-clang: build/user-clang/root.elf build/user-clang/vmm.elf $(PROGRAMS:%=build/user-clang/%.elf)
+user-clang: build/user-clang/root.elf $(PROGRAMS:%=build/user-clang/%.elf)
 
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzzers/%,$(FUZZ_C))
 fuzz-binaries: $(FUZZERS) build/fuzzers/hypercall_fuzz

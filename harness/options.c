@@ -18,6 +18,7 @@ static const char usage[] =
         "  --steps MAX             end after so many machine steps\n"
         "  --json FILE             write what happened\n"
         "  --trace FILE            write the trace of VM exits\n"
+        "  --counts FILE           write a line for each RDTSC in user mode: what the kernel had done by then (sim_counts.h); no trace\n"
         "  --escape                print unprintable console bytes as \\xNN\n"
         "  --interactive           flush the console byte by byte\n"
         "example: orrery-unicorn run build/bundle/guest-hello.bundle --vendor svm --json result.json\n";
@@ -62,6 +63,10 @@ static bool valued(const char *name, const char *value, struct options *o)
     }
     if (strcmp(name, "--trace") == 0) {
         o->trace = value;
+        return true;
+    }
+    if (strcmp(name, "--counts") == 0) {
+        o->counts = value;
         return true;
     }
     if (strcmp(name, "--cpus") == 0) {

@@ -11,7 +11,7 @@ struct options {
     enum sim_vendor vendor;
     u32 cpus;
     u64 memory_bytes, seed, steps;
-    const char *json, *trace;          /* file names or NULL */
+    const char *json, *trace, *counts; /* file names or NULL */
     bool escape;                       /* print what is not printable as \xNN */
     bool interactive;
 };

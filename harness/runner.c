@@ -61,6 +61,32 @@ static void on_trace(void *arg, const void *bytes, u32 count)
     }
 }
 
+static void on_tsc_read(void *arg, u64 tsc, const struct sim_counts *counts)
+{
+    const struct runner *r = arg;
+    fprintf(r->counts, "%lu", tsc);
+    for (u32 i = 0; i < SIM_COUNTS; i++)
+        fprintf(r->counts, " %lu", counts->of[i]);
+    fputc('\n', r->counts);
+}
+
+/* The names, then a line for each read. */
+static void counts_begin(struct runner *r)
+{
+#define COUNT_NAME(name, text) " " text
+    fputs("tsc" SIM_COUNT_LIST(COUNT_NAME) "\n", r->counts);
+#undef COUNT_NAME
+    r->config.tsc_read = on_tsc_read;
+}
+
+static bool open_for_writing(const char *name, FILE **out)
+{
+    *out = name ? fopen(name, "wb") : NULL;
+    if (name && !*out)
+        fprintf(stderr, "orrery-unicorn: %s: %s\n", name, strerror(errno));
+    return !name || *out;
+}
+
 bool runner_open(struct runner *r, const struct options *o)
 {
     *r = (struct runner){.options = o};
@@ -73,13 +99,14 @@ bool runner_open(struct runner *r, const struct options *o)
     r->live.record = on_record;
     r->live.arg = r;
     r->config = (struct sim_config){.cpus = o->cpus, .ram_bytes = o->memory_bytes, .vendor = o->vendor, .x2apic = true,
-                                    .bundle = r->bundle.bytes, .bundle_bytes = r->bundle.count, .trace = o->vendor != SIM_NONE,
+                                    .bundle = r->bundle.bytes, .bundle_bytes = r->bundle.count, .trace = o->vendor != SIM_NONE && !o->counts,
                                     .console = on_console, .trace_sink = on_trace, .arg = r};
-    if (o->trace && !(r->trace = fopen(o->trace, "wb"))) {
-        fprintf(stderr, "orrery-unicorn: %s: %s\n", o->trace, strerror(errno));
-        input_free(&r->bundle);
+    if (!open_for_writing(o->trace, &r->trace) || !open_for_writing(o->counts, &r->counts)) {
+        runner_close(r);
         return false;
     }
+    if (r->counts)
+        counts_begin(r);
     return true;
 }
 
@@ -87,7 +114,9 @@ void runner_close(struct runner *r)
 {
     if (r->trace)
         fclose(r->trace);
-    r->trace = NULL;
+    if (r->counts)
+        fclose(r->counts);
+    r->trace = r->counts = NULL;
     input_free(&r->bundle);
 }
 

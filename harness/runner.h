@@ -11,7 +11,7 @@ struct runner {
     struct input bundle;
     struct sim_config config;
     struct trace_feed live;            /* what the machine's tracer writes */
-    FILE *trace;                       /* NULL: not wanted */
+    FILE *trace, *counts;              /* NULL: not wanted */
     u64 exits[VCPU_EXIT_COUNT], lost;
     bool console_used;
     void (*record)(void *arg, const struct trace_header *h);   /* of the live stream, or NULL */

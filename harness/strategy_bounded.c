@@ -5,7 +5,8 @@
  * shares equals the same switch before the next shared one: it is not made; who shares what is learned, and a level that has learned something
  * is searched again. A state met before with at least as much of the bound left leads to nothing new: the run is cut. States are told apart by the partial
  * order of what has happened (order.h), so two runs that differ in the order of independent steps meet again.
- * Levels: bounds 0, then 1, then 2 of each kind up to what is asked, so that the least bound that shows a bug is found first.
+ * Levels: bounds 0, then 1, then 2 of each kind up to what is asked, so that the least bound that shows a bug is found first; each without delays
+ * first.
  *
  * Jobs: a search with a prefix makes only runs that begin with these answers, at each level that can pay for them. It learns and remembers for
  * itself alone, and neither reduction looks at what was decided within the prefix: what it finds depends on nobody else. */
@@ -232,20 +233,32 @@ static bool search_level(struct search *q)
     return true;
 }
 
+/* All runs of a level, again until nothing new is learned. False: as search_level. */
+static bool search_learning(struct search *q)
+{
+    u32 known;
+    do {
+        world_take_apart(q->x->world, true);
+        known = order_shared_count(&q->order);
+        if (!search_level(q))
+            return false;
+    } while (order_shared_count(&q->order) != known);
+    return true;
+}
+
+/* Of each level first what needs no delay: there are few such runs. */
 static bool search_levels(struct search *q)
 {
     const struct explore_bound all = q->x->options.bound;
     const u32 levels = max(max(all.preemptions, all.delays), all.faults);
     for (u32 i = 0; i <= levels; i++) {
-        q->bound = (struct explore_bound){ min(i, all.preemptions), min(i, all.delays), min(i, all.faults) };
         q->apart = i <= APART_LEVEL || q->x->options.unreduced;
-        u32 known;
-        do {
-            world_take_apart(q->x->world, true);
-            known = order_shared_count(&q->order);
-            if (!search_level(q))
-                return false;
-        } while (order_shared_count(&q->order) != known);
+        q->bound = (struct explore_bound){ min(i, all.preemptions), 0, min(i, all.faults) };
+        if (i && all.delays && !search_learning(q))
+            return false;
+        q->bound.delays = min(i, all.delays);
+        if (!search_learning(q))
+            return false;
     }
     if (q->beyond)
         q->x->trouble = "the prefix is beyond the bound";

@@ -179,6 +179,7 @@ bool apic_msr_write(struct sim_cpu *cpu, u32 msr, u64 value)
     if (!irq_x2apic(cpu))
         return false;
     if (offset == APIC_SELF_IPI && value < 0x100) {
+        sim_count(SIM_COUNT_IPI);
         irq_raise(cpu, (u32)value);
         return true;
     }

@@ -22,6 +22,7 @@ static struct sim_cpu *atomic_point(const void *address, u32 bytes, enum sim_op 
 
 static struct sim_cpu *atomic_locked(const void *address, u32 bytes, enum sim_op op, const void *site)
 {
+    sim_count(SIM_COUNT_LOCK);
     struct sim_cpu *cpu = atomic_point(address, bytes, op, site);
     memory_stored(cpu->sim, address, bytes);
     store_drain(cpu);
@@ -191,6 +192,7 @@ u32 atomic_xchg32(atomic_u32 *a, u32 v)
 
 void atomic_fence(void)
 {
+    sim_count(SIM_COUNT_FENCE);
     struct sim_cpu *cpu = sim_this();
     sim_point(cpu, OP_FENCE, OBJECT_CPU(cpu->id), 0, SITE);
     store_drain(cpu);

@@ -49,6 +49,7 @@ void mach_dev_write32(u64 phys, u32 value)
 
 void mach_fence(void)
 {
+    sim_count(SIM_COUNT_FENCE);
     struct sim_cpu *cpu = sim_this();
     sim_point(cpu, OP_FENCE, OBJECT_CPU(cpu->id), 0, __builtin_return_address(0));
     store_drain(cpu);

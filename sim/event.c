@@ -3,8 +3,8 @@
 #include "machine_model.h"
 
 const char *const sim_op_name[OP_COUNT] = {
-    "-", "load", "store", "flush", "rmw", "rmw-same", "add", "fence", "walk", "walk-mark", "plain-read", "plain-write", "copy", "ipi", "look",
-    "accept", "invalidate", "state", "fault", "machine", "relax", "end",
+    "-", "load", "store", "flush", "rmw", "rmw-same", "add", "fence", "walk", "walk-mark", "ipi", "look",
+    "accept", "invalidate", "state", "machine", "relax", "end",
 };
 
 extern u8 __executable_start[];   /* the linker's: where the image begins */

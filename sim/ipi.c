@@ -53,6 +53,7 @@ static void ipi_deliver(struct sim_cpu *from, struct sim_cpu *to, u64 icr)
 
 void ipi_send(struct sim_cpu *cpu, u64 icr)
 {
+    sim_count(SIM_COUNT_IPI);
     struct sim *s = cpu->sim;
     sim_hash_event(s, HASH_IPI, cpu->id, icr >> 32, icr & 0xffffffff, 0);
     if (ICR_MODE(icr) == APIC_ICR_INIT && icr & ICR_LEVEL && !(icr & APIC_ICR_ASSERT))

@@ -54,6 +54,7 @@ static void cr_virt(struct sim_cpu *cpu, u32 number, u64 value)
 
 void mach_cr0_write(u64 value)
 {
+    sim_count(SIM_COUNT_CR0);
     struct sim_cpu *cpu = mach_point_serial();
     const u64 legal = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
     if (value & ~legal || !(value & CR0_PE) || !(value & CR0_PG) || (value & CR0_NW && !(value & CR0_CD)))
@@ -71,6 +72,7 @@ void mach_cr2_write(u64 value)
 
 void mach_cr3_write(u64 value)
 {
+    sim_count(SIM_COUNT_CR3);
     struct sim_cpu *cpu = mach_point_serial();
     if (value & ~(PTE_PHYS_MASK | 0x18) || value >> SIM_PHYS_BITS)
         sim_broken(RULE_CR_CR3, "CR3 = 0x%lx: reserved bits (SDM 3A 4.5)", value);
@@ -85,6 +87,7 @@ void mach_cr3_write(u64 value)
 
 void mach_cr4_write(u64 value)
 {
+    sim_count(SIM_COUNT_CR0);
     struct sim_cpu *cpu = mach_point_serial();
     const struct sim *s = cpu->sim;
     const u64 legal = CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT |
@@ -125,6 +128,7 @@ u64 mach_msr_read(u32 msr)
 /* WRMSR serializes, but not to the x2APIC's registers and the TSC deadline (SDM 3A 10.12.3). */
 static struct sim_cpu *wrmsr_point(u32 msr, const void *site)
 {
+    sim_count(SIM_COUNT_WRMSR);
     struct sim_cpu *cpu = sim_this();
     sim_point(cpu, msr == MSR_X2APIC(APIC_ICR) ? OP_IPI : OP_MACHINE, OBJECT_NONE, 0, site);   /* whose APIC: the value says, when it is sent */
     cpu->turn_outside = true;
@@ -193,6 +197,7 @@ u64 mach_boot_root(void)
 
 void mach_invlpg(u64 address)
 {
+    sim_count(SIM_COUNT_INVALIDATE);
     struct sim_cpu *cpu = mach_point_serial();
     translations_drop_page(cpu, address);
 }

@@ -41,6 +41,7 @@ static void fpu_move(u8 *to, const u8 *from, u64 components)
 
 void mach_fpu_save(void *image, u64 mask)
 {
+    sim_count(SIM_COUNT_XSAVE);
     struct sim_cpu *cpu = mach_point();
     fpu_check(cpu, image);
     memory_stored(cpu->sim, image, fpu_xsave(cpu) ? XS_BYTES : FX_BYTES);
@@ -78,6 +79,7 @@ static bool fpu_header_legal(const struct sim_cpu *cpu, const u8 *image, u64 pre
 
 bool mach_fpu_load_try(const void *image, u64 mask)
 {
+    sim_count(SIM_COUNT_XRSTOR);
     struct sim_cpu *cpu = mach_point();
     fpu_check(cpu, image);
     const u8 *from = image;

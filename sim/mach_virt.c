@@ -33,24 +33,28 @@ bool mach_vmptrld(u64 phys)
 
 u64 mach_vmread(u32 field)
 {
+    sim_count(SIM_COUNT_VMREAD);
     struct sim_cpu *cpu = mach_point();
     return virt_of(cpu, SIM_VMX, "VMREAD")->vmread(cpu, field);
 }
 
 void mach_vmwrite(u32 field, u64 value)
 {
+    sim_count(SIM_COUNT_VMWRITE);
     struct sim_cpu *cpu = mach_point();
     virt_of(cpu, SIM_VMX, "VMWRITE")->vmwrite(cpu, field, value);
 }
 
 bool mach_invept(u64 type, u64 eptp)
 {
+    sim_count(SIM_COUNT_INVALIDATE);
     struct sim_cpu *cpu = mach_point();
     return virt_of(cpu, SIM_VMX, "INVEPT")->invept(cpu, type, eptp);
 }
 
 bool mach_invvpid(u64 type, u32 vpid, u64 address)
 {
+    sim_count(SIM_COUNT_INVALIDATE);
     struct sim_cpu *cpu = mach_point();
     return virt_of(cpu, SIM_VMX, "INVVPID")->invvpid(cpu, type, vpid, address);
 }
@@ -63,6 +67,7 @@ struct mach_vmx_host mach_vmx_host(void)
 
 void mach_invlpga(u64 address, u32 asid)
 {
+    sim_count(SIM_COUNT_INVALIDATE);
     struct sim_cpu *cpu = mach_point();
     virt_of(cpu, SIM_SVM, "INVLPGA")->invlpga(cpu, address, asid);
 }

@@ -56,6 +56,7 @@ struct sim {
     u64 steps_end;                   /* budget of this sim_run */
     u64 writes;                      /* atomic writes that changed something */
 
+    struct sim_counts counts;
     struct sim_result result;
     bool ended, in_run;
     bool booted;                  /* the boot CPU was started */
@@ -124,4 +125,9 @@ void sim_hash_event(struct sim *s, enum hash_event event, u64 a, u64 b, u64 c, u
 static inline struct sim_cpu *sim_this(void)
 {
     return sim_here->current;
+}
+
+static inline void sim_count(enum sim_count what)
+{
+    sim_here->counts.of[what]++;
 }

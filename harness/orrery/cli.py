@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from . import bundle as bundles
-from . import doctor, explore, finding, machines, manifest, mutate, record, report, run, sites
+from . import bench, doctor, explore, finding, machines, manifest, mutate, record, report, run, sites
 from .base import BadInput
 
 STATUS = "exit status: 0 everything the manifest asks for was seen, 1 not, 2 bad input"
@@ -72,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--text", action="store_true", help="print the text (the default without -o)")
     explore.options(_add(verbs, "explore", "search the schedules of a test for bugs, or replay what was found", ""))
     mutate.options(_add(verbs, "mutate", "does the suite find bugs? Run it against mutants of the kernel", ""))
+    bench.options(_add(verbs, "bench", "measure path lengths of kernel operations and compare", ""))
     return top
 
 
@@ -152,7 +153,7 @@ def _report(args: argparse.Namespace) -> int:
 
 
 _VERBS = {"run": _run, "record": _record, "replay": lambda args: record.replay(args.recording, args.vendor), "list": _list, "doctor": _doctor,
-          "bundle": _bundle, "report": _report, "explore": explore.run, "mutate": mutate.run}
+          "bundle": _bundle, "report": _report, "explore": explore.run, "mutate": mutate.run, "bench": bench.verb}
 
 
 def main(argv: list[str]) -> int:

@@ -31,6 +31,7 @@ class Request:
     trace: bool = False
     gdb: bool = False
     interactive: bool = False
+    counted: bool = False   # QEMU: the TSC counts instructions; sim: what is dear is counted at each RDTSC
 
 
 @dataclass
@@ -41,6 +42,7 @@ class Command:
     console: Path | None = None
     trace: Path | None = None
     result: Path | None = None
+    counts: Path | None = None
     env: dict[str, str] = field(default_factory=dict)
     good_status: tuple[int, ...] = (0,)
 
@@ -80,12 +82,14 @@ def command(r: Request, bundle: Path) -> Command:
 
 
 def _sim(r: Request, bundle: Path) -> Command:
-    result, trace = r.folder / "result.json", r.folder / "trace.bin"
+    result, trace, counts = r.folder / "result.json", r.folder / "trace.bin", r.folder / "counts.txt"
     argv = [str(SIM_BINARY), "run", str(bundle), "--vendor", r.vendor, "--cpus", str(r.cpus), "--memory", str(r.manifest.memory_mb),
             "--seed", str(r.seed), "--json", str(result), "--trace", str(trace)]
+    if r.counted:
+        argv += ["--counts", str(counts)]
     if r.gdb:
         argv = ["gdb", "-q", "-x", str(ROOT / "harness" / "orrery-gdb.py"), "--args", *argv]
-    return Command(argv, result=result, trace=trace)
+    return Command(argv, result=result, trace=trace, counts=counts)
 
 
 def _qemu(r: Request, bundle: Path) -> Command:
@@ -96,6 +100,8 @@ def _qemu(r: Request, bundle: Path) -> Command:
     if r.trace:
         trace = r.folder / "trace.bin"
         argv += ["-serial", f"file:{trace}"]
+    if r.counted:
+        argv += ["-icount", "shift=0,sleep=off"]
     if r.gdb:
         argv += ["-S", "-gdb", "tcp:127.0.0.1:1234"]
     return Command(argv, console=None if r.interactive else r.folder / "console.txt", trace=trace, good_status=(1,))

@@ -38,6 +38,7 @@ class Outcome:
     instructions: int | None = None
     wall_ms: int = 0
     trace: bytes | None = None
+    counts: str = ""
     extra: dict[str, object] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
@@ -138,6 +139,8 @@ def _collect(outcome: Outcome, request: machines.Request, command: machines.Comm
     if command.trace and command.trace.is_file() and command.trace.stat().st_size:
         outcome.trace = command.trace.read_bytes()
         outcome.exits = trace.exits(command.trace) if request.manifest.virtualization else {}
+    if command.counts and command.counts.is_file():
+        outcome.counts = command.counts.read_text()
     code: int | None = None
     if command.result and command.result.is_file():
         result = json.loads(command.result.read_text())

@@ -46,6 +46,7 @@ static enum status delegation_step(struct pd *from, struct pd *to, const struct 
 
 enum status sys_delegate(struct cpu *cpu, struct ec *ec, const struct sys_delegate_args *a)
 {
+    const bool begun = a->order_type & DELEGATE_PROGRESS;
     const u64 order_type = a->order_type & ~DELEGATE_PROGRESS;
     const struct delegation d = {
             .base = a->base,
@@ -65,7 +66,7 @@ enum status sys_delegate(struct cpu *cpu, struct ec *ec, const struct sys_delega
         s = delegation_check(&d);
     if (s != OK)
         return s;
-    u64 done = a->order_type & DELEGATE_PROGRESS ? min(ec->resume.gpr[RAX], d.count) : 0;
+    u64 done = begun ? min(ec->resume.gpr[RAX], d.count) : 0;
     s = delegation_step(from, to, &d, &done);
     if (s == STATUS_RESTART) {
         ec->resume.gpr[R10] = order_type | DELEGATE_PROGRESS;

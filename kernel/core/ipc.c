@@ -61,14 +61,21 @@ static void ipc_enter(struct cpu *cpu, struct ec *caller, struct portal *portal,
     cpu->current = handler;
 }
 
-enum status ipc_call(struct cpu *cpu, struct ec *caller, struct portal *portal, u64 mtr)
+/* A message of words alone: the receiver's mtr is the sender's. */
+static void words_copy(const struct ec *from, struct ec *to, u64 words)
+{
+    if (words)
+        mach_copy(to->utcb->word, from->utcb->word, words * sizeof(u64));
+}
+
+static out_of_line enum status call_slow(struct cpu *cpu, struct ec *caller, struct portal *portal, u64 mtr)
 {
     struct ec *const handler = portal->ec;
-    if (unlikely(!mtr_legal(mtr)))
+    if (!mtr_legal(mtr))
         return STATUS_ARG;
-    if (unlikely(handler->object.cpu != cpu->id))
+    if (handler->object.cpu != cpu->id)
         return STATUS_CPU;
-    if (unlikely(handler->state != EC_IDLE)) {
+    if (handler->state != EC_IDLE) {
         const enum status s = ipc_help(cpu, caller, handler);
         if (s == STATUS_SWITCH)
             ec_restart(caller);
@@ -76,9 +83,19 @@ enum status ipc_call(struct cpu *cpu, struct ec *caller, struct portal *portal, 
     }
     u64 got;
     const enum status s = ipc_transfer(caller, handler, mtr, RDX, true, &got);
-    if (unlikely(s != OK))
+    if (s != OK)
         return s;
     ipc_enter(cpu, caller, portal, got);
+    return STATUS_SWITCH;
+}
+
+enum status ipc_call(struct cpu *cpu, struct ec *caller, struct portal *portal, u64 mtr)
+{
+    struct ec *const handler = portal->ec;
+    if (unlikely(mtr > UTCB_WORDS || handler->object.cpu != cpu->id || handler->state != EC_IDLE))
+        return call_slow(cpu, caller, portal, mtr);
+    words_copy(caller, handler, mtr);
+    ipc_enter(cpu, caller, portal, mtr);
     return STATUS_SWITCH;
 }
 
@@ -110,28 +127,39 @@ static void fault_reply(struct cpu *cpu, struct ec *ec, struct ec *caller, u64 m
         ec_kill(cpu, caller);
 }
 
-enum status ipc_reply(struct cpu *cpu, struct ec *ec, u64 mtr)
+static out_of_line enum status reply_slow(struct cpu *cpu, struct ec *ec, u64 mtr)
 {
-    if (unlikely(!(ec->kind & EC_LOCAL) || !mtr_legal(mtr)))
+    if (!(ec->kind & EC_LOCAL) || !mtr_legal(mtr))
         return STATUS_ARG;
     struct ec *const caller = ec->caller;
-    if (unlikely(!caller)) {
+    if (!caller) {
         ipc_idle(cpu, ec, NULL);
         return STATUS_SWITCH;
     }
     u64 got;
     const enum status s = ipc_transfer(ec, caller, mtr, RSI, !(caller->flags & EC_FLAG_IN_FAULT), &got);
-    if (unlikely(s != OK))
+    if (s != OK)
         return s;
-    if (unlikely(caller->flags & (EC_FLAG_IN_FAULT | EC_FLAG_PART))) {
-        caller->flags &= ~EC_FLAG_PART;
-        if (caller->flags & EC_FLAG_IN_FAULT) {
-            fault_reply(cpu, ec, caller, mtr);
-            return STATUS_SWITCH;
-        }
+    caller->flags &= ~EC_FLAG_PART;
+    if (caller->flags & EC_FLAG_IN_FAULT) {
+        fault_reply(cpu, ec, caller, mtr);
+        return STATUS_SWITCH;
     }
     caller->resume.gpr[RAX] = OK;
     caller->resume.gpr[RSI] = got;
+    ipc_finish(cpu, ec, caller);
+    return STATUS_SWITCH;
+}
+
+/* Only local ECs have callers. */
+enum status ipc_reply(struct cpu *cpu, struct ec *ec, u64 mtr)
+{
+    struct ec *const caller = ec->caller;
+    if (unlikely(mtr > UTCB_WORDS || !caller || caller->flags & (EC_FLAG_IN_FAULT | EC_FLAG_PART)))
+        return reply_slow(cpu, ec, mtr);
+    words_copy(ec, caller, mtr);
+    caller->resume.gpr[RAX] = OK;
+    caller->resume.gpr[RSI] = mtr;
     ipc_finish(cpu, ec, caller);
     return STATUS_SWITCH;
 }

@@ -8,6 +8,7 @@
 #include "hypercall.h"
 #include "ipc.h"
 #include "pd.h"
+#include "sched_enter.h"
 #include "vcpu.h"
 
 #define VECTOR_PAGE_FAULT 14u
@@ -44,15 +45,9 @@ static void interrupt(struct cpu *cpu, u32 vector)
         boot_continue(cpu);
 }
 
-struct resume *kern_trap(void *arg, u64 trap, u64 info)
+static out_of_line struct resume *trap_other(struct cpu *cpu, u64 trap, u64 info)
 {
-    struct cpu *const cpu = arg;
     switch (TRAP_KIND(trap)) {
-    case TRAP_SYSCALL:
-        hypercall(cpu, cpu->current);
-        if (likely(!cpu->sched.wanted && !cpu->epoch.first))
-            return sched_enter(cpu);
-        break;
     case TRAP_EXCEPTION:
         if (!fault_is_stale(cpu->current, TRAP_VECTOR(trap), info))
             ipc_exception(cpu, cpu->current, TRAP_VECTOR(trap), info);
@@ -67,6 +62,31 @@ struct resume *kern_trap(void *arg, u64 trap, u64 info)
         break;   /* TRAP_NONE: the window is closed */
     }
     return sched_resume(cpu);
+}
+
+/* A hypercall that neither has a status for its caller nor has settled it otherwise. */
+static out_of_line struct resume *unsettled(struct cpu *cpu, struct ec *ec, enum status s)
+{
+    if (s == STATUS_RESTART)
+        ec_restart(ec);
+    cpu->sched.wanted |= s == STATUS_BLOCKED;
+    return cpu->sched.wanted || cpu->epoch.first ? sched_resume(cpu) : sched_enter(cpu);
+}
+
+struct resume *kern_trap(void *arg, u64 trap, u64 info)
+{
+    struct cpu *const cpu = arg;
+    if (unlikely(trap != TRAP_SYSCALL))
+        return trap_other(cpu, trap, info);
+    struct ec *const ec = cpu->current;
+    const enum status s = hypercall(cpu, ec);
+    if (likely(s < STATUS_INTERNAL_FIRST))
+        ec->resume.gpr[RAX] = s;
+    else if (unlikely(s != STATUS_SWITCH))
+        return unsettled(cpu, ec, s);
+    if (unlikely(cpu->sched.wanted | (cpu->epoch.first != NULL)))
+        return sched_resume(cpu);
+    return s < STATUS_INTERNAL_FIRST ? &ec->resume : sched_enter(cpu);
 }
 
 void kern_nmi(void *arg, u32 vector)

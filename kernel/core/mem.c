@@ -44,12 +44,16 @@ struct mem {
     struct page page[];
 };
 
+/* The class of each number of MEM_ALIGN bytes. */
+static const u8 class_index[] = {
+    [0 ... 1] = 0, [2] = 1, [3] = 2, [4] = 3, [5 ... 6] = 4, [7 ... 8] = 5, [9 ... 12] = 6, [13 ... 16] = 7, [17 ... 21] = 8, [22 ... 32] = 9,
+};
+
+/* CLASSES: a block of its own. */
 static u32 class_of(u64 bytes)
 {
-    u32 c = 0;
-    while (c < CLASSES && class_bytes[c] < bytes)
-        c++;
-    return c;
+    const u64 n = (bytes + MEM_ALIGN - 1) / MEM_ALIGN;
+    return n < array_size(class_index) ? class_index[n] : CLASSES;
 }
 
 static u32 order_of(u64 bytes)
@@ -60,12 +64,14 @@ static u32 order_of(u64 bytes)
     return order;
 }
 
+static u64 charge_of(u32 class, u64 bytes)
+{
+    return class < CLASSES ? class_bytes[class] : PAGE_SIZE << order_of(bytes);
+}
+
 u64 mem_charge(u64 bytes)
 {
-    if (bytes > MEM_BYTES_MAX)
-        return bytes;
-    const u32 c = class_of(bytes);
-    return c < CLASSES ? class_bytes[c] : PAGE_SIZE << order_of(bytes);
+    return bytes > MEM_BYTES_MAX ? bytes : charge_of(class_of(bytes), bytes);
 }
 
 /* ---- Lists of pages ---- */
@@ -218,19 +224,18 @@ void mem_recharge(struct quota *from, struct quota *to, u64 bytes)
 
 /* ---- The allocator ---- */
 
-static void *take(struct mem *m, u64 bytes)
+static void *take(struct mem *m, u32 class, u64 charge)
 {
-    const u32 class = class_of(bytes);
     lock_take(&m->lock);
     void *p;
     if (class < CLASSES) {
         p = slot_take(m, class);
     } else {
-        const u32 i = block_take(m, order_of(bytes));
+        const u32 i = block_take(m, order_of(charge));
         p = i == NONE ? NULL : page_base(m, i);
     }
     if (p)
-        m->free_bytes -= mem_charge(bytes);
+        m->free_bytes -= charge;
     lock_drop(&m->lock);
     return p;
 }
@@ -239,11 +244,12 @@ enum status mem_alloc(struct mem *m, struct quota *q, u64 bytes, void **out)
 {
     if (bytes > MEM_BYTES_MAX)
         return STATUS_MEMORY;
-    const u64 charge = mem_charge(bytes);
+    const u32 class = class_of(bytes);
+    const u64 charge = charge_of(class, bytes);
     const enum status s = quota_charge(q, charge);
     if (s != OK)
         return s;
-    u8 *p = mach_fault(MACH_FAULT_ALLOC) ? NULL : take(m, bytes);
+    u8 *p = mach_fault(MACH_FAULT_ALLOC) ? NULL : take(m, class, charge);
     if (!p) {
         atomic_add(&q->used, -charge);
         return STATUS_MEMORY;

@@ -39,7 +39,7 @@ static struct place place_down(const struct ptab *p, struct place at, u64 word, 
 
 static bool is_table(const struct ptab *p, u64 word, u32 level)
 {
-    return p->format->is_present(word) && !ptab_is_leaf(word, level);
+    return ptab_is_present(p->format, word) && !ptab_is_leaf(word, level);
 }
 
 /* The deepest entry there is for page, at `level` or above: a leaf, an absent entry, or any entry of `level`. *word is what it held. */
@@ -138,35 +138,32 @@ static u32 map_level(const struct ptab *p, u64 page, u64 frame, u64 count)
     return level;
 }
 
-/* Link what is missing down to level. Tables others link meanwhile are used as well; *out is the entry for page at level. */
-static enum status link_down(const struct ptab *p, u64 page, u32 level, struct place *out)
+/* Link what is missing from at, which holds word, down to level. Tables others link meanwhile are used as well; *at becomes the entry there. */
+static enum status link_down(const struct ptab *p, u64 page, u32 level, struct place *at, u64 word)
 {
     struct spare spare = { 0 };
-    u64 word;
-    struct place at = walk(p, page, level, &word);
-    if (p->format->is_present(word) && at.level > level)
-        return STATUS_EXISTS;
-    const enum status s = spare_fill(p, &spare, at.level - level);
+    if (at->level == level)
+        return OK;
+    const enum status s = spare_fill(p, &spare, at->level - level);
     if (s != OK)
         return s;
-    while (at.level > level) {
-        if (!p->format->is_present(word))
-            spare_link(p, &spare, at, &word);
-        if (!is_table(p, word, at.level))
+    while (at->level > level) {
+        if (!ptab_is_present(p->format, word))
+            spare_link(p, &spare, *at, &word);
+        if (!is_table(p, word, at->level))
             break;   /* a large page of another writer */
-        at = place_down(p, at, word, page);
-        word = atomic_load(at.entry);
+        *at = place_down(p, *at, word, page);
+        word = atomic_load(at->entry);
     }
     spare_free(p, &spare);
-    *out = at;
-    return at.level > level ? STATUS_EXISTS : OK;
+    return at->level > level ? STATUS_EXISTS : OK;
 }
 
 /* Entries from at on, n of them, must be absent. */
 static enum status check_absent(const struct ptab *p, struct place at, u64 n)
 {
     for (u64 i = 0; i < n; i++)
-        if (p->format->is_present(atomic_load(at.entry + i)))
+        if (ptab_is_present(p->format, atomic_load(at.entry + i)))
             return STATUS_EXISTS;
     return OK;
 }
@@ -178,53 +175,52 @@ static void clear(atomic_u64 *entry)
         ;
 }
 
-/* The checks of a map: the level, the number of entries, and nothing there. */
-static enum status map_check(const struct ptab *p, u64 page, u64 frame, u64 count, u32 *level, u64 *entries)
+/* Where `entries` leaves of a level begin. */
+struct leaves {
+    struct place at;
+    u64 entries;
+    u32 level;
+};
+
+/* What a map can fail for: something is there, or a table is missing and cannot be made. */
+static enum status map_prepare(const struct ptab *p, u64 page, u64 frame, u64 count, struct leaves *l)
 {
     if (!count || !in_range(p, page, count))
         return STATUS_ARG;
-    *level = map_level(p, page, frame, count);
-    *entries = *level ? 1 : rest_of(page, count, 1);
+    l->level = map_level(p, page, frame, count);
+    l->entries = l->level ? 1 : rest_of(page, count, 1);
     u64 word;
-    const struct place at = walk(p, page, *level, &word);
-    if (at.level > *level)
-        return p->format->is_present(word) ? STATUS_EXISTS : OK;
-    return check_absent(p, at, *entries);
+    l->at = walk(p, page, l->level, &word);
+    if (l->at.level > l->level)
+        return ptab_is_present(p->format, word) ? STATUS_EXISTS : link_down(p, page, l->level, &l->at, word);
+    return check_absent(p, l->at, l->entries);
 }
 
 enum status ptab_reserve(struct ptab *p, u64 page, u64 frame, u64 count, u64 *done)
 {
-    u32 level;
-    u64 entries;
-    struct place at;
-    enum status s = map_check(p, page, frame, count, &level, &entries);
+    struct leaves l;
+    const enum status s = map_prepare(p, page, frame, count, &l);
     if (s == OK)
-        s = link_down(p, page, level, &at);
-    if (s == OK)
-        *done = entries << 9 * level;
+        *done = l.entries << 9 * l.level;
     return s;
 }
 
 enum status ptab_map(struct ptab *p, u64 page, u64 frame, u64 count, u32 rights, struct ptab_change *change, u64 *done)
 {
-    u32 level;
-    u64 entries;
-    struct place at;
-    enum status s = map_check(p, page, frame, count, &level, &entries);
-    if (s == OK)
-        s = link_down(p, page, level, &at);
+    struct leaves l;
+    const enum status s = map_prepare(p, page, frame, count, &l);
     if (s != OK)
         return s;
-    for (u64 i = 0; i < entries; i++) {
+    for (u64 i = 0; i < l.entries; i++) {
         u64 absent = 0;
-        if (atomic_cas(at.entry + i, &absent, p->format->leaf((frame + i) << PAGE_BITS, rights, level)))
+        if (atomic_cas(l.at.entry + i, &absent, p->format->leaf((frame + i) << PAGE_BITS, rights, l.level)))
             continue;
         change->flush |= i > 0;   /* what was there for a moment may be cached */
         while (i--)
-            clear(at.entry + i);
+            clear(l.at.entry + i);
         return STATUS_EXISTS;
     }
-    *done = entries << 9 * level;
+    *done = l.entries << 9 * l.level;
     return OK;
 }
 
@@ -240,7 +236,7 @@ static enum status split(const struct ptab *p, struct place at, u64 *word)
     atomic_u64 *const table = spare.table[0];
     const struct ptab_format *f = p->format;
     const u32 level = at.level;
-    while (spare.count && f->is_present(*word) && ptab_is_leaf(*word, level)) {
+    while (spare.count && ptab_is_present(f, *word) && ptab_is_leaf(*word, level)) {
         for (u64 i = 0; i < PTAB_ENTRIES; i++) {
             const u64 phys = (*word & PTAB_ADDRESS) + (i * PTAB_SPAN(level - 1) << PAGE_BITS);
             /* Nobody sees the table yet; the swap that links it publishes it. */
@@ -256,7 +252,7 @@ static enum status split(const struct ptab *p, struct place at, u64 *word)
 static enum status walk_split(const struct ptab *p, u64 page, u64 start, u64 end, struct place *out, u64 *word)
 {
     struct place at = walk(p, page, 0, word);
-    while (at.level && p->format->is_present(*word)) {
+    while (at.level && ptab_is_present(p->format, *word)) {
         const u64 span = PTAB_SPAN(at.level), first = align_down(page, span);
         if (is_table(p, *word, at.level)) {
             at = place_down(p, at, *word, page);
@@ -284,7 +280,7 @@ enum status ptab_unmap(struct ptab *p, u64 page, u64 count, struct ptab_change *
         return s;
     const u64 entries = at.level ? 1 : rest_of(page, count, 1);
     for (u64 i = 0; i < entries; i++) {
-        if (!p->format->is_present(atomic_load(at.entry + i)))
+        if (!ptab_is_present(p->format, atomic_load(at.entry + i)))
             continue;
         clear(at.entry + i);
         change->flush = true;
@@ -318,7 +314,7 @@ void ptab_reclaim(struct ptab *p, u64 page, struct ptab_change *change)
     for (u32 level = 1; level < PTAB_LEVELS; level++) {
         u64 word;
         const struct place at = walk(p, page, level, &word);
-        if (at.level > level || !p->format->is_present(word))
+        if (at.level > level || !ptab_is_present(p->format, word))
             continue;
         atomic_u64 *const table = table_at(word & PTAB_ADDRESS);
         void *dead;
@@ -359,7 +355,7 @@ bool ptab_lookup(const struct ptab *p, u64 page, u64 *frame, u32 *rights)
         return false;
     u64 word;
     const struct place at = walk(p, page, 0, &word);
-    if (!p->format->is_present(word))
+    if (!ptab_is_present(p->format, word))
         return false;
     *frame = ((word & PTAB_ADDRESS) >> PAGE_BITS) + (page & (PTAB_SPAN(at.level) - 1));
     *rights = p->format->rights(word);
@@ -383,7 +379,7 @@ void ptab_destroy(struct ptab *p)
             continue;
         }
         const u64 word = atomic_load(table_at(table[level]) + next[level]++);
-        if (!is_table(p, word, level))
+        if (!word || !is_table(p, word, level))
             continue;
         table[level - 1] = word & PTAB_ADDRESS;
         level--;

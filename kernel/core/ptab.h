@@ -27,7 +27,7 @@ struct ptab_format {
     u32 machine_first;                   /* top-level entries from here on are the machine's own (mach_boot_root); 512: none */
     u64 (*leaf)(u64 phys, u32 rights, u32 level);   /* rights: RIGHT_*, R among them; host: W and X together become W */
     u64 (*table)(u64 phys);
-    bool (*is_present)(u64 word);
+    u64 present;                         /* an entry is present if any of these bits is set */
     u32 (*rights)(u64 word);             /* of a leaf */
     u64 (*keep)(u64 word);               /* the A and D bits */
 };
@@ -40,6 +40,11 @@ extern const struct ptab_format ptab_host, ptab_ept, ptab_npt;
 static inline bool ptab_is_leaf(u64 word, u32 level)
 {
     return level == 0 || word & PTAB_LARGE;
+}
+
+static inline bool ptab_is_present(const struct ptab_format *f, u64 word)
+{
+    return word & f->present;
 }
 
 struct ptab {

@@ -9,6 +9,7 @@
 #include "fpu.h"
 #include "pd.h"
 #include "sc.h"
+#include "sched_enter.h"
 #include "vcpu.h"
 
 /* ---- Ready queues ---- */
@@ -237,15 +238,12 @@ static u64 budget_end(const struct cpu *cpu)
     return end < cpu->sched.started ? 0 : end;
 }
 
-struct resume *sched_enter(struct cpu *cpu)
+struct resume *sched_enter_more(struct cpu *cpu)
 {
     struct ec *const ec = cpu->current;
-    if (cpu->space != &ec->pd->memory)
-        tlb_load(cpu, &ec->pd->memory);
-    if (unlikely(ec->vcpu != NULL))
+    if (ec->vcpu)
         return vcpu_resume(cpu, ec);
-    if (unlikely(cpu->fpu_on || ec->fpu))
-        fpu_switch(cpu, ec->fpu);
+    fpu_switch(cpu, ec->fpu);
     return &ec->resume;
 }
 

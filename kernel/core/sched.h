@@ -29,8 +29,6 @@ void sched_account(struct cpu *cpu);                     /* charge the time sinc
 void sched_tick(struct cpu *cpu);                        /* the timer fired: budgets, deadlines */
 /* The end of every trap: account, choose, follow donation and help, switch space and FPU; what to resume. */
 struct resume *sched_resume(struct cpu *cpu);
-/* Its last part: current runs, whoever that is. */
-struct resume *sched_enter(struct cpu *cpu);
 
 /* sched_follow.c: from the current SC's EC along calls and help to the EC that runs. */
 enum sched_follow {

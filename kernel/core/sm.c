@@ -56,28 +56,27 @@ static bool wake_first(struct cpu *cpu, struct sm *sm, enum status result)
     return true;
 }
 
-enum status sm_up(struct cpu *cpu, struct sm *sm)
+static enum status up_waiting(struct cpu *cpu, struct sm *sm)
 {
-    enum status s = OK;
-    lock_take(&sm->lock);
-    if (!wake_first(cpu, sm, OK)) {
-        if (sm->count == ~0ul)
-            s = STATUS_BUSY;
-        else
-            sm->count++;
-    }
+    (void)wake_first(cpu, sm, OK);
     lock_drop(&sm->lock);
-    return s;
+    return OK;
 }
 
-enum status sm_down(struct cpu *cpu, struct ec *ec, struct sm *sm, bool zero, u64 deadline)
+enum status sm_up(struct cpu *cpu, struct sm *sm)
 {
     lock_take(&sm->lock);
-    if (sm->count) {
-        sm->count = zero ? 0 : sm->count - 1;
-        lock_drop(&sm->lock);
-        return OK;
-    }
+    if (sm->first)
+        return up_waiting(cpu, sm);
+    const bool room = sm->count != ~0ul;
+    sm->count += room;
+    lock_drop(&sm->lock);
+    return likely(room) ? OK : STATUS_BUSY;
+}
+
+/* The lock is held. */
+static enum status down_wait(struct cpu *cpu, struct ec *ec, struct sm *sm, u64 deadline)
+{
     if (deadline && deadline <= mach_tsc_read()) {
         lock_drop(&sm->lock);
         return STATUS_TIMEOUT;
@@ -92,6 +91,16 @@ enum status sm_down(struct cpu *cpu, struct ec *ec, struct sm *sm, bool zero, u6
         timeout_add(cpu, ec);
     sched_block(cpu);
     return STATUS_BLOCKED;
+}
+
+enum status sm_down(struct cpu *cpu, struct ec *ec, struct sm *sm, bool zero, u64 deadline)
+{
+    lock_take(&sm->lock);
+    if (!sm->count)
+        return down_wait(cpu, ec, sm, deadline);
+    sm->count = zero ? 0 : sm->count - 1;
+    lock_drop(&sm->lock);
+    return OK;
 }
 
 bool sm_leave(struct ec *ec)

@@ -10,15 +10,14 @@
 #include "cpu.h"
 #include "kern.h"
 
-#define PERM_MASK 0x3ful   /* low bits of a 64-byte aligned address */
 #define LEAVES    (SEL_COUNT / OBJ_LEAF_SLOTS)
 #define STEP      64u
 
-static_assert(LEAVES * sizeof(u64) == PAGE_SIZE && PERM_ALL <= PERM_MASK, "layout");
+static_assert(LEAVES * sizeof(u64) == PAGE_SIZE && PERM_ALL <= OBJ_PERM_MASK, "layout");
 
 static struct object *word_object(u64 word)
 {
-    return (struct object *)(word & ~PERM_MASK);
+    return (struct object *)(word & ~OBJ_PERM_MASK);
 }
 
 /* The slot or NULL; selector < SEL_COUNT. */
@@ -42,19 +41,7 @@ static bool range_ok(u64 selector, u64 count)
 
 enum status space_obj_lookup(const struct space_obj *s, u64 selector, enum object_type type, u32 perms, struct object **out)
 {
-    if (unlikely(selector >= SEL_COUNT))
-        return STATUS_CAP;
-    const struct cap_slot *slot = slot_at(s, selector);
-    if (unlikely(!slot))
-        return STATUS_CAP;
-    const u64 word = atomic_load(&slot->word);
-    struct object *const o = word_object(word);
-    if (unlikely(!o || o->type != type))
-        return STATUS_CAP;
-    if (unlikely(perms & ~word))
-        return STATUS_PERM;
-    *out = o;
-    return OK;
+    return space_obj_find(s, selector, type, perms, out);
 }
 
 bool space_obj_peek(const struct space_obj *s, u64 selector, u32 *type, u32 *perms)
@@ -64,7 +51,7 @@ bool space_obj_peek(const struct space_obj *s, u64 selector, u32 *type, u32 *per
     if (!word)
         return false;
     *type = word_object(word)->type;
-    *perms = (u32)(word & PERM_MASK);
+    *perms = (u32)(word & OBJ_PERM_MASK);
     return true;
 }
 
@@ -94,6 +81,7 @@ static enum status leaf_make(struct space_obj *s, u64 selector)
         leaf[i].space = s;
     }
     atomic_store(where, (u64)leaf);
+    atomic_store(&s->leaf_end, max(atomic_load(&s->leaf_end), selector / OBJ_LEAF_SLOTS + 1));
     return OK;
 }
 
@@ -176,7 +164,7 @@ static enum status delegate_one(const struct delegation *d, u64 i)
     object_ref(word_object(word));
     derive_init(&to->derive, SPACE_OBJECT);
     derive_add(&from->derive, &to->derive);
-    atomic_store(&to->word, word & (~PERM_MASK | d->perms));
+    atomic_store(&to->word, word & (~OBJ_PERM_MASK | d->perms));
     return OK;
 }
 
@@ -274,7 +262,7 @@ static bool leaf_clear(struct cpu *cpu, struct space_obj *s, u32 index)
 
 enum status space_obj_clear(struct cpu *cpu, struct space_obj *s)
 {
-    for (u32 i = 0; s->leaf && i < LEAVES; i++)
+    for (u32 i = 0; i < atomic_load(&s->leaf_end); i++)
         while (leaf_clear(cpu, s, i))   /* bound: capabilities in the leaf and derived from it */
             if (mach_preempt_pending())
                 return STATUS_RESTART;
@@ -283,7 +271,7 @@ enum status space_obj_clear(struct cpu *cpu, struct space_obj *s)
 
 void space_obj_destroy(struct space_obj *s)
 {
-    for (u32 i = 0; i < LEAVES; i++) {
+    for (u32 i = 0; i < atomic_load(&s->leaf_end); i++) {
         struct cap_slot *leaf = slot_at(s, i * OBJ_LEAF_SLOTS);
         if (leaf)
             mem_free(kern()->mem, s->quota, leaf, PAGE_SIZE);

@@ -21,10 +21,11 @@ static_assert(sizeof(struct cap_slot) == 64, "64 slots per page");
 struct space_obj {
     struct quota *quota;
     atomic_u64 *leaf;          /* SEL_COUNT / 64 addresses of struct cap_slot [64] in one page; never unlinked before the space dies */
+    atomic_u64 leaf_end;       /* no leaf lies there or behind; only grows */
 };
 
 must_check enum status space_obj_init(struct space_obj *s, struct quota *q);
-/* The one lookup of the hot path: object if the slot holds type with all of perms. STATUS_CAP, STATUS_PERM. */
+/* Object if the slot holds type with all of perms. STATUS_CAP, STATUS_PERM. */
 must_check enum status space_obj_lookup(const struct space_obj *s, u64 selector, enum object_type type, u32 perms, struct object **out);
 /* What a selector holds: false if nothing. */
 bool space_obj_peek(const struct space_obj *s, u64 selector, u32 *type, u32 *perms);
@@ -43,3 +44,23 @@ must_check enum status space_obj_revoke(struct cpu *cpu, struct space_obj *s, u6
  * STATUS_RESTART or OK. */
 must_check enum status space_obj_clear(struct cpu *cpu, struct space_obj *s);
 void space_obj_destroy(struct space_obj *s);   /* after init, or when clear is done and no CPU looks any more: frees the leaves */
+
+#define OBJ_PERM_MASK 0x3ful   /* of a slot's word: low bits of a 64-byte aligned address */
+
+/* space_obj_lookup, inline: for the shortest paths. */
+must_check static inline enum status space_obj_find(const struct space_obj *s, u64 selector, enum object_type type, u32 perms, struct object **out)
+{
+    if (unlikely(selector >= SEL_COUNT))
+        return STATUS_CAP;
+    const struct cap_slot *const leaf = (const struct cap_slot *)atomic_load(&s->leaf[selector / OBJ_LEAF_SLOTS]);
+    if (unlikely(!leaf))
+        return STATUS_CAP;
+    const u64 word = atomic_load(&leaf[selector % OBJ_LEAF_SLOTS].word);
+    struct object *const o = (struct object *)(word & ~OBJ_PERM_MASK);
+    if (unlikely(!o || o->type != type))
+        return STATUS_CAP;
+    if (unlikely(perms & ~word))
+        return STATUS_PERM;
+    *out = o;
+    return OK;
+}

@@ -23,18 +23,30 @@ static void invalidate(struct cpu *cpu, u64 kinds)
         cpu->kern->virt->flush(cpu);
 }
 
+void tlb_switch(struct cpu *cpu, struct space_mem *space)
+{
+    struct space_mem *const old = cpu->space;
+    const u64 me = bit(cpu->id);
+    /* Announce before the first walk: pairs with a requester, who changes a word and then reads `cpus`. */
+    atomic_or(&space->cpus, me);
+    cpu->space = space;
+    mach_cr3_write(space->ptab.root);   /* no PCID: drops all translations of the old space */
+    if (old)
+        atomic_and(&old->cpus, ~me);
+}
+
 void tlb_load(struct cpu *cpu, struct space_mem *space)
 {
     struct space_mem *const old = cpu->space;
     if (old == space)
         return;
-    /* Announce before the first walk: pairs with a requester, who changes a word and then reads `cpus`. */
-    if (space)
-        atomic_or(&space->cpus, bit(cpu->id));
-    cpu->space = space;
-    mach_cr3_write(space ? space->ptab.root : mach_boot_root());   /* no PCID: drops all translations of the old space */
-    if (old)
-        atomic_and(&old->cpus, ~bit(cpu->id));
+    if (space) {
+        tlb_switch(cpu, space);
+        return;
+    }
+    cpu->space = NULL;
+    mach_cr3_write(mach_boot_root());
+    atomic_and(&old->cpus, ~bit(cpu->id));
 }
 
 void tlb_batch_add(struct tlb_batch *b, struct space_mem *space)

@@ -38,3 +38,4 @@ must_check enum status tlb_wait(struct cpu *cpu, struct ec *ec, u64 generation);
 void tlb_handle(struct cpu *cpu);
 /* Load a host space (NULL: the machine's own tables) on this CPU: from here on it may hold translations of it, and none of the last one. */
 void tlb_load(struct cpu *cpu, struct space_mem *space);
+void tlb_switch(struct cpu *cpu, struct space_mem *space);   /* the same; not NULL, and not the one that is loaded */

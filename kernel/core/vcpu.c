@@ -14,6 +14,7 @@
 #include "ec.h"
 #include "fpu.h"
 #include "sc.h"
+#include "sched_enter.h"
 #include "space_mem.h"
 
 /* ---- Groups between the state page, the private copy and the vCPU ---- */

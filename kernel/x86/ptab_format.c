@@ -45,11 +45,6 @@ static u64 long_table(u64 at)
     return at | P | RW | US;
 }
 
-static bool long_is_present(u64 word)
-{
-    return word & P;
-}
-
 static u32 long_rights(u64 word)
 {
     return RIGHT_R | (word & RW ? RIGHT_W : 0) | (word & NX ? 0 : RIGHT_X);
@@ -72,11 +67,6 @@ static u64 ept_table(u64 at)
     return at | EPT_R | EPT_W | EPT_X;
 }
 
-static bool ept_is_present(u64 word)
-{
-    return word & (EPT_R | EPT_W | EPT_X);
-}
-
 static u32 ept_rights(u64 word)
 {
     return (word & EPT_R ? RIGHT_R : 0) | (word & EPT_W ? RIGHT_W : 0) | (word & EPT_X ? RIGHT_X : 0);
@@ -93,7 +83,7 @@ const struct ptab_format ptab_host = {
     .machine_first = 256,
     .leaf = long_leaf,
     .table = long_table,
-    .is_present = long_is_present,
+    .present = P,
     .rights = long_rights,
     .keep = long_keep,
 };
@@ -104,7 +94,7 @@ const struct ptab_format ptab_ept = {
     .machine_first = 512,
     .leaf = ept_leaf,
     .table = ept_table,
-    .is_present = ept_is_present,
+    .present = EPT_R | EPT_W | EPT_X,
     .rights = ept_rights,
     .keep = ept_keep,
 };
@@ -115,7 +105,7 @@ const struct ptab_format ptab_npt = {
     .machine_first = 512,
     .leaf = npt_leaf,
     .table = long_table,
-    .is_present = long_is_present,
+    .present = P,
     .rights = long_rights,
     .keep = long_keep,
 };

@@ -29,6 +29,21 @@ static inline u64 thread_tsc(void)
     return (u64)high << 32 | low;
 }
 
+/* Its low half: one register to keep, where each instruction counts. */
+static inline u32 thread_tsc_low(void)
+{
+    u32 low;
+    __asm__ volatile("rdtsc" : "=a"(low) : : "rdx");
+    return low;
+}
+
+/* An exception 6 on purpose: whoever handles it goes on THREAD_UNDEFINED_BYTES further. */
+#define THREAD_UNDEFINED_BYTES 2u
+static inline void thread_undefined(void)
+{
+    __asm__ volatile("ud2");
+}
+
 /* Stop this EC for good. */
 void thread_park(void) __attribute__((noreturn));
 

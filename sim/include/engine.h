@@ -67,4 +67,5 @@ struct engine {
 
 /* For engines that see no more of a CPU than this: its number, and what stays the same for one EC or vCPU across its resumes. */
 u32 sim_cpu_id(const struct sim_cpu *cpu);
+u64 sim_user_tsc(struct sim_cpu *cpu, u64 executed);   /* RDTSC in user mode, so many instructions into the slice */
 u64 sim_cpu_context(const struct sim_cpu *cpu);

@@ -22,15 +22,11 @@ enum sim_op {
     OP_FENCE,
     OP_WALK,        /* a page walk read this table word */
     OP_WALK_MARK,   /* ... set A or D in it */
-    OP_PLAIN_READ,  /* kept for answerers that make racing plain accesses schedule points: none does today */
-    OP_PLAIN_WRITE,
-    OP_COPY,        /* mach_copy, mach_zero: one event per range */
     OP_IPI,         /* interrupt command */
     OP_LOOK,        /* looked for a pending interrupt */
     OP_ACCEPT,      /* took one */
     OP_INVALIDATE,  /* INVLPG, CR3, INVEPT, ... */
     OP_STATE,       /* mach_mem_state */
-    OP_FAULT,       /* mach_fault */
     OP_MACHINE,     /* any other mach_*: this CPU's own */
     OP_RELAX,       /* mach_relax */
     OP_END,         /* the program of this CPU ended */

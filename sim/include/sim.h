@@ -10,6 +10,7 @@
 #pragma once
 #include "choice.h"
 #include "engine.h"
+#include "sim_counts.h"
 
 enum sim_vendor { SIM_NONE = 0, SIM_VMX = 1, SIM_SVM = 2 };
 
@@ -36,6 +37,7 @@ struct sim_config {
     bool trace;                      /* mach_trace_wanted */
     void (*console)(void *arg, const char *text, u32 bytes);
     void (*trace_sink)(void *arg, const void *bytes, u32 count);
+    void (*tsc_read)(void *arg, u64 tsc, const struct sim_counts *counts);   /* user mode read the TSC; NULL: nobody wants to know */
     void *arg;
     u64 slice;                       /* instructions an engine runs between two schedule points; 0: 5000 */
 };

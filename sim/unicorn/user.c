@@ -49,7 +49,7 @@ static bool user_execute(void *arg, u32 code)
         const struct mach_cpuid c = sim_cpuid(r->cpu, (u32)gpr[RAX], (u32)gpr[RCX]);
         gpr[RAX] = c.eax, gpr[RBX] = c.ebx, gpr[RCX] = c.ecx, gpr[RDX] = c.edx;
     } else {
-        const u64 tsc = sim_tsc(r->cpu) + r->core->executed;
+        const u64 tsc = sim_user_tsc(r->cpu, r->core->executed);
         gpr[RAX] = (u32)tsc;
         gpr[RDX] = tsc >> 32;
     }

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 sys.path.insert(0, str(ROOT / "harness"))
 sys.path.insert(0, str(ROOT / "tests/command"))
+import bench_cases  # noqa: E402
 import mutate_cases  # noqa: E402
 from tap import Tap  # noqa: E402
 from orrery import bundle, machines, manifest  # noqa: E402
@@ -136,6 +137,7 @@ def run(tap: Tap) -> None:
     bad_modules(tap)
     same_name(tap)
     json_output(tap)
+    bench_cases.run(tap)
     mutate_cases.run(tap)
     interrupt(tap)
 

@@ -37,8 +37,9 @@ def machines_of(m: manifest.Manifest) -> list[tuple[str, str]]:
 
 
 def guest_console(text: str, programs: bool) -> list[str]:
-    """The lines of guests, and of programs where one CPU makes their order certain; not what kernel and firmware say of the machine."""
-    lines = [line for line in text.replace("\r", "").splitlines() if line.strip() and not line.startswith("orrery:")]
+    """The lines of guests, and of programs where one CPU makes their order certain; not what kernel and firmware say of the machine, not what was
+    measured on it."""
+    lines = [line for line in text.replace("\r", "").splitlines() if line.strip() and not line.startswith(("orrery:", "figure:"))]
     return lines if programs else [line for line in lines if line.startswith("guest-")]
 
 

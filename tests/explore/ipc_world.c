@@ -10,9 +10,10 @@
 #define ACTOR   SEL(3)
 #define SM      SEL(4)
 #define CHILD   SEL(5)
+#define NEW_ID  0x1234ul
 
 static struct ec *handler;
-static u64 called[2], waited, deadline, victim, victims;
+static u64 called[2], waited, deadline, victim, victims, id;
 
 static void client(void *arg)
 {
@@ -85,6 +86,36 @@ static void portal_end(void)
 
 KERNEL_WORLD(ipc_portal, .question = "Does a call get through, or nothing of it, when the portal goes?", .cpus = 2, .setup = portal_setup,
              .end = portal_end);
+
+/* ---- The portal gets another id meanwhile ---- */
+
+static void rename_portal(void *arg)
+{
+    world_assert(program_hypercall(HYPERCALL_portal_ctrl, PORTAL, NEW_ID, 0, 0, 0, 0) == OK, "portal_ctrl fails");
+    world_paid();
+}
+
+static void serve_by_id(void *arg)
+{
+    id = world_peek(&handler->resume.gpr[RDI]);   /* what it was entered with: it has made no hypercall yet */
+}
+
+static void rename_setup(void)
+{
+    begin(kernel_world_open(2)->pd, serve_by_id);
+    kernel_world_thread(1, kernel_world()->pd, 10, ACTOR, rename_portal, NULL);
+    world_owe(2);
+    kernel_world_ready();
+}
+
+static void rename_end(void)
+{
+    portal_end();
+    world_assert(called[0] == OK && (id == NEW_ID || id == HANDLER), "call: %lu, the handler was told of portal 0x%lx", called[0], id);
+}
+
+KERNEL_WORLD(ipc_rename, .question = "A portal gets another id while it is called: is the handler told the old one or the new?", .cpus = 2,
+             .setup = rename_setup, .end = rename_end);
 
 /* ---- The handler's PD goes, with all in it ---- */
 

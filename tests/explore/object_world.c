@@ -8,8 +8,9 @@
 #define ACTOR  SEL(1)
 #define USER   SEL(2)
 #define TARGET SEL(4)
+#define QUOTA  (64 * PAGE_SIZE)
 
-static u64 done[2];
+static u64 done[2], ran;
 
 static void begin(void (*actor)(void *), void (*user)(void *))
 {
@@ -126,6 +127,38 @@ static void time_end(void)
 KERNEL_WORLD(object_revive, .question = "A reference taken while the last one goes: does the object live on, with all it has?", .cpus = 2,
              .setup = time_setup, .end = time_end);
 
+/* ---- Two CPUs give one EC time ---- */
+
+static void bind(void *arg)
+{
+    const u64 n = (u64)arg;
+    done[n] = hv_sc_create(TARGET + n, FIRST, 20);
+    world_paid();
+}
+
+static void ran_once(void *arg)
+{
+    ran++;
+}
+
+static void bind_setup(void)
+{
+    struct fixture *const f = kernel_world_open(2);
+    kernel_world_ec(0, FIRST, ran_once, NULL);
+    kernel_world_thread(0, f->pd, 10, ACTOR, bind, (void *)0);
+    kernel_world_thread(1, f->pd, 10, USER, bind, (void *)1);
+    world_owe(2);
+    kernel_world_ready();
+}
+
+static void bind_end(void)
+{
+    world_assert((done[0] == OK) + (done[1] == OK) == 1 && (done[0] == STATUS_BUSY) + (done[1] == STATUS_BUSY) == 1 && ran == 1,
+                 "sc_create: %lu and %lu, the EC ran %lu times", done[0], done[1], ran);
+}
+
+KERNEL_WORLD(object_bind, .question = "Two CPUs give an EC time: does it get that of one?", .cpus = 2, .setup = bind_setup, .end = bind_end);
+
 /* ---- An EC's capability goes on one CPU, the scheduling context that holds it on another ---- */
 
 static void idler(void *arg)
@@ -140,6 +173,50 @@ static void twice_setup(void)
 }
 
 KERNEL_WORLD(object_twice, .question = "Two CPUs drop the last two references: is the object released once?", .cpus = 2, .setup = twice_setup);
+
+/* ---- Time is taken from an EC on its CPU, and given to it from another ---- */
+
+static void give_again(void *arg)
+{
+    done[0] = hv_sc_create(TARGET, FIRST, 20);
+    world_paid();
+}
+
+static void again_setup(void)
+{
+    struct fixture *const f = kernel_world_open(2);
+    kernel_world_thread(0, f->pd, 5, FIRST, idler, NULL);
+    begin(revoke_next, give_again);
+}
+
+static void again_end(void)
+{
+    world_assert(done[0] == OK || done[0] == STATUS_BUSY, "sc_create: %lu", done[0]);
+}
+
+KERNEL_WORLD(object_again, .question = "An EC loses its time and gets new: is it one scheduling context's at a time?", .cpus = 2,
+             .setup = again_setup, .end = again_end);
+
+/* ---- Two objects go on another CPU, one after the other ---- */
+
+static void revoke_in_turn(void *arg)
+{
+    (void)hv_revoke(FIRST, 1);
+    (void)hv_revoke(FIRST + 1, 1);
+    world_paid();
+}
+
+static void home_setup(void)
+{
+    struct fixture *const f = kernel_world_open(2);
+    kernel_world_handler(0, f->pd, FIRST, idler, NULL);
+    kernel_world_thread(1, f->pd, 10, USER, revoke_in_turn, NULL);
+    world_owe(1);
+    kernel_world_ready();
+}
+
+KERNEL_WORLD(object_home, .question = "Objects go on another CPU, one after the other: is each released at home?", .cpus = 2,
+             .setup = home_setup);
 
 /* ---- Two CPUs make an object each, on one PD's account ---- */
 
@@ -167,3 +244,31 @@ static void make_end(void)
 
 KERNEL_WORLD(object_make, .question = "Two CPUs make objects in one PD: is each there, and paid for?", .cpus = 2, .setup = make_setup,
              .end = make_end);
+
+/* ---- A child takes its quota while another CPU looks at the account ---- */
+
+static void make_pd(void *arg)
+{
+    done[0] = program_hypercall(HYPERCALL_pd_create, FIXTURE_SEL_PD, TARGET, QUOTA, 0, 0, 0);
+    world_paid();
+}
+
+static void look_at_account(void *arg)
+{
+    done[1] = program_hypercall(HYPERCALL_pd_info, FIXTURE_SEL_PD, 0, 0, 0, 0, 0);
+    world_paid();
+}
+
+static void account_setup(void)
+{
+    kernel_world_open(2);
+    begin(make_pd, look_at_account);
+}
+
+static void account_end(void)
+{
+    world_assert(done[0] == OK && done[1] == OK, "pd_create: %lu, pd_info: %lu", done[0], done[1]);
+}
+
+KERNEL_WORLD(object_account, .question = "May anybody look at an account that is being divided?", .cpus = 2, .setup = account_setup,
+             .end = account_end);

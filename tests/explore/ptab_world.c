@@ -39,7 +39,7 @@ static u64 leaf(u64 page)
     for (u32 level = PTAB_LEVELS; level--;) {
         const u64 *const table = sim_phys(core_world()->sim, word & PTAB_ADDRESS, PAGE_SIZE);
         word = world_peek(&table[page >> 9 * level & (PTAB_ENTRIES - 1)]);
-        if (!format->is_present(word))
+        if (!ptab_is_present(format, word))
             return 0;
         if (ptab_is_leaf(word, level))
             return word;

@@ -97,7 +97,7 @@ def relations(tap: Tap) -> None:
             ("a store that never left its buffer", (event(0, 0, "store", "none", 64, 0, 1), event(1, 1, "load", "read", 64, 0, 0)), [True, True]),
             ("a load from the own buffer, of an object in conflict", (event(0, 0, "store", "none", 64, 1, 1), dict(event(1, 0, "load", "none", 64, 1, 1), own=True),
                                                                        event(2, 1, "load", "read", 64, 0, 0)), [True, True, True]),
-            ("a range and the words inside and behind", (event(0, 0, "copy", "write", ram | 4096, 0, 0, 4096), event(1, 1, "walk", "read", ram | 4104, 0, 0),
+            ("a range and the words inside and behind", (event(0, 0, "state", "write", ram | 4096, 0, 0, 4096), event(1, 1, "walk", "read", ram | 4104, 0, 0),
                                                          event(2, 1, "walk", "read", ram | 8192, 0, 0)), [True, True, False]),
             ("neighbours that are no memory", (event(0, 0, "ipi", "write", 3 << 60, 0, 0), event(1, 1, "look", "read", 3 << 60 | 1, 0, 0)), [False, False])):
         found = related(*events).conflict

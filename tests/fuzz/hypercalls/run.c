@@ -311,6 +311,7 @@ static void hypercall_do(struct fuzz *z, struct m_call *c)
         message_prepare(z, c);
     state_prepare(z, c);
     registers(c, ec);
+    object_ref(&ec->object);   /* whoever takes its own last capability and is preempted does not die before it has done the rest */
     execute(z, ec);
     sim_unit_fail(z->f->sim, 0);
     const bool waits = ec->state == EC_WAIT_TLB || (ec->state == EC_READY && z->f->k->cpu[c->ec->cpu]->current != ec);   /* preempted by its like */
@@ -325,6 +326,7 @@ static void hypercall_do(struct fuzz *z, struct m_call *c)
     if (message_is(c))
         message_compare(z, c);
     m_apply(c, made_at(c));
+    object_unref(fixture_cpu(z->f, c->ec->cpu), &ec->object);
 }
 
 static void settle(struct fuzz *z)

@@ -35,8 +35,8 @@ void *view_slot(const struct pd *pd, u64 selector, u32 *perms)
 {
     const struct cap_slot *const leaf = selector < SEL_COUNT ? (void *)pd->objects.leaf[selector / OBJ_LEAF_SLOTS].v : NULL;
     const u64 word = leaf ? leaf[selector % OBJ_LEAF_SLOTS].word.v : 0;
-    *perms = word & 0x3f;
-    return (void *)(word & ~0x3ful);
+    *perms = word & OBJ_PERM_MASK;
+    return (void *)(word & ~OBJ_PERM_MASK);
 }
 
 bool view_leaf(const struct pd *pd, u32 index)
@@ -62,7 +62,7 @@ static void walk_table(const struct ptab *p, u64 phys, u32 level, u64 page, stru
     const u32 end = level == PTAB_LEVELS - 1 ? p->format->machine_first : PTAB_ENTRIES;
     v->tables++;
     for (u32 i = 0; i < end; i++, page += PTAB_SPAN(level)) {
-        if (!p->format->is_present(word[i]))
+        if (!ptab_is_present(p->format, word[i]))
             continue;
         if (!ptab_is_leaf(word[i], level)) {
             walk_table(p, word[i] & PTAB_ADDRESS, level - 1, page, v);   /* depth: levels */

@@ -79,6 +79,17 @@ static void rewrite_windows(struct utcb_window window[2], const struct op *op)
         w->count = op->rewrite.value;
 }
 
+/* From either place the same would arrive, and only the tree would tell from which. */
+static bool is_same(const struct m_call *c)
+{
+    const struct m_object *const pd = c->ec->home;
+    const u64 old = c->op->item[0].base, new = c->op->rewrite.value;
+    if (c->op->item[0].type == SPACE_OBJECT)
+        return m_slot_held(pd, old) && m_slot_held(pd, new) && m_slot_at(pd, old)->object == m_slot_at(pd, new)->object;
+    const struct m_page *const a = m_page_at(&pd->space[0], old), *const b = m_page_at(&pd->space[0], new);
+    return a && b && a->frame == b->frame;
+}
+
 void message_rewrite(struct fuzz *z, struct m_call *c)
 {
     const struct op_rewrite *const r = &c->op->rewrite;
@@ -88,7 +99,7 @@ void message_rewrite(struct fuzz *z, struct m_call *c)
         ((u64 *)((struct vcpu *)c->object->kernel)->state)[(r->where - WORD_STATE) % (VCPU_STATE_PAGES * PAGE_SIZE / 8)] = r->value;
         return;
     }
-    if (vcpu)
+    if (vcpu || (r->where == WORD_BASE && is_same(c)))
         return;
     rewrite_item(&utcb_of(c->ec)->item[0], r);
     if (receiver)
@@ -165,7 +176,8 @@ static void items_compare(struct fuzz *z, struct m_call *c, struct message *m)
         if (item_fits(z, c, m, &item, &told[i]))
             continue;
         if (z->rewritten && i == 0) {
-            rewrite_item(&item, &c->op->rewrite);
+            if (c->op->rewrite.where != WORD_BASE || !is_same(c))
+                rewrite_item(&item, &c->op->rewrite);
             rewrite_windows(other.window, c->op);
             *m = other;
         }

@@ -22,10 +22,11 @@ CHOOSE_C   := harness/choose.c
 EXPLORER_C := $(wildcard $(patsubst %,harness/%.c,hashes order dpor explore* strategy_* selftest schedule* anchor* minimise* symbols))
 HARNESS_C  := $(filter-out $(CHOOSE_C) $(EXPLORER_C),$(wildcard harness/*.c)) $(wildcard sim/unicorn/*.c)
 TEST_C     := $(wildcard tests/*.c tests/*/*.c tests/*/*/*.c)
-FUZZ_C     := $(filter tests/fuzz/%,$(TEST_C))
+HYPERCALL_FUZZ_C := $(wildcard tests/fuzz/hypercalls/*.c)
+FUZZ_C     := $(filter-out $(HYPERCALL_FUZZ_C),$(filter tests/fuzz/%,$(TEST_C)))
 EXPLORE_C  := $(filter tests/explore/%,$(TEST_C))
-UNIT_C     := $(filter-out $(FUZZ_C) $(EXPLORE_C),$(TEST_C))
-EXPLORE_FIXTURE_C := $(wildcard tests/kernel/kernel_*.c)
+UNIT_C     := $(filter-out $(FUZZ_C) $(HYPERCALL_FUZZ_C) $(EXPLORE_C),$(TEST_C))
+FIXTURE_C  := $(wildcard tests/kernel/kernel_*.c)
 LOCKFREE_C := $(addprefix scenarios/lib/,mpsc.c ring.c queue_pair.c)
 HOSTED_USER_C := $(wildcard scenarios/vmm/decode.c scenarios/vmm/walk.c scenarios/vmm/uart.c scenarios/root/loader.c) $(LOCKFREE_C)
 PROGRAMS   := vmm bench kill-backend $(basename $(notdir $(wildcard scenarios/*.c)))
@@ -77,6 +78,7 @@ help:
 	 'make explore    every schedule of every world within its bound, on all CPUs; takes hours' \
 	 'make soak       MINUTES=n: every campaign, longer' \
 	 'make fuzz-worlds WORLD=ring SECONDS_EACH=60: a world under libFuzzer' \
+	 'make fuzz-hypercalls SEED=1 OPERATIONS=1000000: random hypercalls against a reference model' \
 	 'make install    machine and explorer as a library, for tests elsewhere; PREFIX=/usr/local DESTDIR=; make uninstall' \
 	 'make clean      remove build/' \
 	 'Variables: V=1 shows commands, UNICORN=0 builds without the GPL engine, SETUP=yes lets set-up use sudo.'
@@ -155,7 +157,7 @@ build/explore/%.o: %.c
 build/explore/libkernel.a: build/tsan/libkernel.a
 	@mkdir -p $(@D)
 	$(Q)$(WATCH) $< $@
-EXPLORE_OBJ := $(patsubst %.c,build/explore/%.o,$(EXPLORE_C) $(EXPLORE_FIXTURE_C) $(LOCKFREE_C)) $(EXPLORER_C:%.c=build/tsan/%.o)
+EXPLORE_OBJ := $(patsubst %.c,build/explore/%.o,$(EXPLORE_C) $(FIXTURE_C) $(LOCKFREE_C)) $(EXPLORER_C:%.c=build/tsan/%.o)
 build/explore/orrery-explore: $(EXPLORE_OBJ) build/explore/libkernel.a build/tsan/libsim.a
 	$(call say,LINK,$@)
 	$(Q)clang -no-pie -o $@ $(filter %.o,$^) -Wl,--start-group build/explore/libkernel.a build/tsan/libsim.a -Wl,--end-group -lcmocka
@@ -191,7 +193,7 @@ build/worldfuzz/%.o: %.c
 	$(call say,CC cover,$<)
 	@mkdir -p $(@D)
 	$(Q)clang $(HOSTED) $(F_tsan) -fsanitize=thread -fsanitize-coverage=inline-8bit-counters,pc-table $(I_tests) -Iscenarios/lib -c -o $@ $< && $(WATCH) $@
-WORLDFUZZ_OBJ := $(patsubst %.c,build/worldfuzz/%.o,$(filter-out %/main.c,$(EXPLORE_C)) $(EXPLORE_FIXTURE_C) $(LOCKFREE_C) $(filter-out %/memops.c,$(KERNEL_C)))
+WORLDFUZZ_OBJ := $(patsubst %.c,build/worldfuzz/%.o,$(filter-out %/main.c,$(EXPLORE_C)) $(FIXTURE_C) $(LOCKFREE_C) $(filter-out %/memops.c,$(KERNEL_C)))
 build/fuzzers/world_fuzz: $(WORLDFUZZ_OBJ) $(EXPLORER_C:%.c=build/tsan/%.o) build/tsan/libsim.a
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
@@ -315,12 +317,23 @@ test-all: all build/explore/orrery-explore build/asan/unit build/plain/unit buil
 user-clang: build/user-clang/root.elf $(PROGRAMS:%=build/user-clang/%.elf)
 
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzzers/%,$(FUZZ_C))
-fuzz-binaries: $(FUZZERS)
+fuzz-binaries: $(FUZZERS) build/fuzzers/hypercall_fuzz
 FUZZ_HARNESS := $(patsubst %,build/fuzz/harness/%.o,input recording trace_feed schedule schedule_write)
 build/fuzzers/%: tests/fuzz/%.c $(FUZZ_HARNESS) build/fuzz/libkernel.a build/fuzz/libsim.a
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
 	$(Q)clang $(HOSTED) $(F_asan) -no-pie -fsanitize=fuzzer $(I_tests) -o $@ $< $(FUZZ_HARNESS) -Wl,--start-group build/fuzz/libkernel.a build/fuzz/libsim.a -Wl,--end-group
+
+# Hypercalls against a reference model: a program of its own, under ASan and UBSan.
+build/fuzzers/hypercall_fuzz: $(patsubst %.c,build/asan/%.o,$(HYPERCALL_FUZZ_C) $(FIXTURE_C)) build/asan/libkernel.a build/asan/libsim.a
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)clang $(F_asan) -no-pie -o $@ $(filter %.o,$^) -Wl,--start-group build/asan/libkernel.a build/asan/libsim.a -Wl,--end-group -lcmocka
+fuzz-hypercalls: setup-base-unit
+	@$(MAKE) --no-print-directory build/fuzzers/hypercall_fuzz
+	@build/fuzzers/hypercall_fuzz --seed $(SEED) --operations $(OPERATIONS)
+SEED       ?= 1
+OPERATIONS ?= 1000000
 
 coverage: setup-base-unit-coverage
 	@$(MAKE) --no-print-directory build/cov/unit

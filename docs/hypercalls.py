@@ -5,6 +5,33 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+CHECKS = """
+## Which status
+
+The first check that fails decides. They come in this order: flags of the caller's PD (`console`, `shutdown`), capabilities in the order of the arguments, values,
+whether what is to be filled is free, memory. A hypercall that is refused has changed nothing a program can see; but a page of slots of an object space, or the guest
+memory space of a PD, that was made on the way stays, charged to the PD whose it is.
+
+- A capability that is looked up: `STATUS_CAP`, then `STATUS_PERM`. `pd_create` with flags the caller's PD has not: `STATUS_PERM`, after `STATUS_ARG` for flags
+  there are not.
+- What creates an object: `STATUS_ABORT`, first of all, for a thread whose PD nobody names any more.
+- `ec_create`, `vcpu_create`: `STATUS_EXISTS` if one of the two pages is mapped, found after memory was taken: a quota that is used up shows first.
+- `sc_create`: `STATUS_ARG` for a local EC, `STATUS_BUSY` if the EC has a scheduling context. `portal_create`: `STATUS_ARG` for a global EC.
+- `pd_create`: `STATUS_QUOTA` for less than two pages: a PD pays for its own tables.
+- `delegate` of capabilities: slot by slot, `STATUS_RANGE` if the source is empty, else `STATUS_EXISTS` if the target is not. Of memory: `STATUS_FEATURE` for guest memory
+  on a machine without vCPUs, `STATUS_ARG` for rights without R, then `STATUS_EXISTS` for the whole target, then `STATUS_RANGE`.
+- `delegate`, and an item of a message, that was interrupted amid its units and finds then that memory for the rest is gone since: `STATUS_QUOTA` or `STATUS_MEMORY`, and a
+  first part is done.
+- `revoke` of memory: `STATUS_QUOTA` or `STATUS_MEMORY` if a range has to be split for it and whoever has that range cannot pay; nothing is taken then. A guest memory space
+  that was never used: `OK`.
+- `revoke` of the very capability it names the PD by, or of what that was derived from: may be interrupted when that is gone, ends with `STATUS_CAP` then and leaves the rest.
+  Name the PD by a capability outside of the range.
+- `call`: `STATUS_ARG` for the mtr, `STATUS_CPU` if the handler lives on another CPU, `STATUS_BUSY` if waiting for it would close a loop or it is inside `vcpu_run`,
+  `STATUS_ABORT` if it is dead or dies. `reply`: `STATUS_ARG` for a global EC or the mtr. Items fail alone: `abi/utcb.h`.
+- `sm_up`: `STATUS_BUSY` if the count would wrap. `sm_down` with a deadline that has passed: `STATUS_TIMEOUT`, unless the count is above 0.
+- `vcpu_run`: `STATUS_CPU`, then `STATUS_BUSY` if another EC runs it or the time is somebody else's, then `STATUS_FEATURE` for dirty groups the machine has not.
+  `vcpu_fetch`: `STATUS_CPU`, `STATUS_BUSY` before the first run, `STATUS_FEATURE`. `sc_info`: `STATUS_CPU`.
+"""
 REGISTERS = ("RSI", "RDX", "R8", "R9", "R10", "RAX")
 
 
@@ -28,7 +55,7 @@ def page() -> str:
     out += ["", "## Priorities and groups", "", "`sc_create`: " + re.sub(r"\s*\n \*\s*", " ", policy.group(1) if policy else "")]
     out += ["", "## Status", "", "| value | name | meaning |", "|---|---|---|"]
     out += [f"| {v} | `{n}` | {t} |" for v, n, t in re.findall(r'X\((\d+), (\w+), "([^"]*)"\)', status)]
-    return "\n".join(out) + "\n"
+    return "\n".join(out) + "\n" + CHECKS
 
 
 def main() -> int:

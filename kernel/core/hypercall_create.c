@@ -18,9 +18,12 @@ static enum status insert(struct cpu *cpu, struct ec *ec, u64 selector, struct o
     return s;
 }
 
-/* The two checks all of them begin with. */
+/* The checks all of them begin with. A thread may outlive the capabilities to its PD. What it made then, only it could name, and as it may be kept by
+ * what it made, nobody could ever take it back. The PD's object space is emptied in a later epoch than this trap's. */
 static enum status begin(struct ec *ec, u64 pd_selector, u64 selector, struct pd **pd)
 {
+    if (object_is_dead(&ec->pd->object))
+        return STATUS_ABORT;
     const enum status s = cap_pd(ec, pd_selector, PERM_PD_CREATE, pd);
     if (s != OK)
         return s;

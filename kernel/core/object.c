@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Life and death of kernel objects. Owns the reference count and the way from the last reference to the destroyer of the type.
  *
- *   refs 0 -> DEAD set, epoch_defer -> (epoch) -> home CPU -> x_destroy, which may go on in further epochs with the same item
+ *   refs 0 -> OBJECT_DEAD set, epoch_defer -> (epoch) -> home CPU -> x_destroy, which may go on in further epochs with the same item
  *
- * Invariant: an object is queued for release at most once: DEAD is set exactly while it is. A lookup that was under way when the last
- * reference went may take a new one within the epoch; then the release only clears DEAD and the object lives on.
+ * Invariant: an object is queued for release at most once: OBJECT_DEAD is set exactly while it is. A lookup that was under way when the last
+ * reference went may take a new one within the epoch; then the release only clears OBJECT_DEAD and the object lives on.
  * Lock: none. */
 #include "object.h"
 #include "apic.h"
@@ -15,8 +15,6 @@
 #include "sc.h"
 #include "sm.h"
 #include "vcpu.h"
-
-#define DEAD bit(63)
 
 static void object_release(struct cpu *cpu, struct epoch_item *item);
 
@@ -40,9 +38,9 @@ void object_unref(struct cpu *cpu, struct object *o)
 {
     if (atomic_fetch_add(&o->refs, -1ul) != 1)
         return;
-    /* Whoever makes it DEAD queues it. A reference taken meanwhile wins. */
+    /* Whoever makes it OBJECT_DEAD queues it. A reference taken meanwhile wins. */
     u64 none = 0;
-    if (atomic_cas(&o->refs, &none, DEAD))
+    if (atomic_cas(&o->refs, &none, OBJECT_DEAD))
         epoch_defer(cpu, &o->release, 0);
 }
 
@@ -92,9 +90,9 @@ static void object_release(struct cpu *cpu, struct epoch_item *item)
         return;
     }
     u64 refs = atomic_load(&o->refs);
-    while (refs != DEAD) {
-        /* Somebody took a reference. If it is gone again by now, refs is DEAD and the loop ends. */
-        if (atomic_cas(&o->refs, &refs, refs & ~DEAD))
+    while (refs != OBJECT_DEAD) {
+        /* Somebody took a reference. If it is gone again by now, refs is OBJECT_DEAD and the loop ends. */
+        if (atomic_cas(&o->refs, &refs, refs & ~OBJECT_DEAD))
             return;
     }
     object_destroy(cpu, o);

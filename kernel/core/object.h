@@ -11,6 +11,8 @@ enum object_type { OBJ_NONE, OBJ_PD, OBJ_EC, OBJ_SC, OBJ_PORTAL, OBJ_SM, OBJ_VCP
 struct pd;
 struct cpu;
 
+#define OBJECT_DEAD bit(63)   /* of refs: object.c */
+
 struct object {
     u32 type;                  /* enum object_type; constant */
     u32 cpu;                   /* home CPU of EC, SC, portal, vCPU: where it runs and is released */
@@ -23,6 +25,11 @@ void object_init(struct object *o, enum object_type type, struct pd *pd, u32 cpu
 void object_ref(struct object *o);
 /* At 0: after an epoch, on the home CPU (PD and SM: on any), x_destroy(cpu, x) once. It frees x and drops the reference to the PD. */
 void object_unref(struct cpu *cpu, struct object *o);
+/* Is it queued for release, or released? Its threads, if it is a PD, may still run. */
+static inline bool object_is_dead(const struct object *o)
+{
+    return atomic_load(&o->refs) & OBJECT_DEAD;
+}
 
 /* Values of enum status that stay inside the kernel. */
 #define STATUS_RESTART ((enum status)0x100)   /* preempted: execute the hypercall again from its SYSCALL instruction */

@@ -87,6 +87,29 @@ def run(tap: Tap, runs: int) -> None:
             done = subprocess.run([str(binary), f"-runs={count}", "-seed=1", "-max_len=65536", "-rss_limit_mb=2048", f"-artifact_prefix={ROOT}/build/fuzzers/", scratch],
                                   capture_output=True, text=True, errors="replace") if binary.is_file() else None
         tap.check(done is not None and done.returncode == 0, f"fuzz {source.stem}: {count} inputs", done.stderr[-1500:] if done else "not built")
+    hypercalls(tap, 5 * runs)   # they are quick
+
+
+def hypercalls(tap: Tap, operations: int) -> None:
+    """Hypercalls against the reference model; then what no sequence is."""
+    binary = ROOT / "build/fuzzers/hypercall_fuzz"
+    if not binary.is_file():
+        tap.fail("fuzz hypercalls", "not built")
+        return
+
+    def call(*words: str) -> subprocess.CompletedProcess:
+        return subprocess.run([str(binary), *words], capture_output=True, text=True, errors="replace")
+    done = call("--seed", "1", "--operations", str(operations))
+    tap.check(done.returncode == 0, f"fuzz hypercalls: {operations} operations", done.stdout[-3000:] + done.stderr)
+    with tempfile.NamedTemporaryFile("w", suffix=".ops") as file:
+        for text, line in (("", 0), ("vendor=vmx cpus=9\n", 1), ("vendor=vmx cpus=1\ncpu=0 nothing\n", 2), ("vendor=svm cpus=1\ncpu=0 sm_up sm=x\n", 2)):
+            file.seek(0)
+            file.truncate()
+            file.write(text)
+            file.flush()
+            done = call("--replay", file.name)
+            good = done.returncode == 2 and done.stderr.count("\n") == 1 and f"{file.name}: line {line}: " in done.stderr
+            tap.check(good, f"fuzz hypercalls: {text!r} is refused in one line", done.stdout + done.stderr)
 
 
 if __name__ == "__main__":

@@ -190,6 +190,28 @@ static void half_a_domain(void **state)
     object_unref(s->cpu, &pd->object);
 }
 
+/* Nobody names a domain any more, but a thread of it still runs, and is given capabilities. What it made with them only it could name: a portal into
+ * itself would keep it, and so the domain, for ever. */
+static void at_its_end_nothing_is_made(void **state)
+{
+    struct scene *s = *state;
+    struct pd *const pd = fixture_pd(s->f, 2 << 20, PD);
+    struct ec *const ec = fixture_handler(s->f, 0, pd, EC);
+    u64 done;
+    revoke_self(s, PD, 1);
+    fixture_settle(s->f);
+    fixture_cpu(s->f, 0);
+    assert_int_equal(space_obj_delegate(&s->f->pd->objects, FIXTURE_SEL_PD, &pd->objects, 1, 1, PERM_ALL, &done), OK);
+    assert_int_equal(space_obj_delegate(&s->f->pd->objects, EC, &pd->objects, 2, 1, PERM_ALL, &done), OK);
+    fixture_call(s->f, s->a, HYPERCALL_call, EC + 1, 0);
+    assert_ptr_equal(s->cpu->current, ec);
+    assert_int_equal(fixture_call(s->f, ec, HYPERCALL_portal_create, 1, 3, 2, 0x500000, 0), STATUS_ABORT);
+    assert_int_equal(fixture_call(s->f, ec, HYPERCALL_vcpu_create, 1, 3, 0, 0x30000000), STATUS_ABORT);
+    assert_int_equal(fixture_call(s->f, ec, HYPERCALL_sm_create, 1, 3, 0), STATUS_ABORT);
+    fixture_call(s->f, ec, HYPERCALL_reply, 0);
+    assert_ptr_equal(s->cpu->current, s->a);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 TEST_GROUP(pd_release, T(a_full_domain_in_pieces), T(a_utcb_in_many_places), T(utcbs_side_by_side), T(several_end_elsewhere),
-           T(tables_wait_for_the_flush), T(half_a_domain));
+           T(tables_wait_for_the_flush), T(half_a_domain), T(at_its_end_nothing_is_made));

@@ -87,6 +87,7 @@ struct fuzz *fuzz_open(enum sim_vendor vendor, u32 cpus, u64 compare_every, stru
 {
     struct fuzz *const z = calloc(1, sizeof(*z));
     z->f = fixture_open(cpus, vendor);
+    z->f->by_hand = true;   /* dismantle looks closer */
     z->compare_every = compare_every;
     z->tally = tally;
     z->m.cpus = cpus;

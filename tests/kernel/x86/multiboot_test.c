@@ -92,6 +92,7 @@ static void multiboot2_has_a_command_line(void **state)
         struct boot_writer w = boot_writer(m.end - 8);
         u64 tag = tag_begin(&w, 1);
         boot_put_text(&w, lines[i]);
+        boot_put(&w, 0, 1);
         tag_end(&w, tag);
         tag = tag_begin(&w, 0);
         tag_end(&w, tag);

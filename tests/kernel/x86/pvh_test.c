@@ -74,8 +74,8 @@ static void lies_are_refused(void **state)
     } lies[] = {
         { 0, 0x336ec579, 4, "pvh: no start information" },
         { VERSION, 0, 4, "pvh: no memory map" },
-        { LINE, BOOT_RAM + 1, 8, "command line: outside memory" },
-        { LINE, ~0ul, 8, "command line: outside memory" },
+        { LINE, BOOT_RAM + 1, 8, "boot: the command line has no end" },
+        { LINE, ~0ul, 8, "boot: the command line has no end" },
         { MAP_COUNT, 0, 4, "pvh: no memory map" },
         { MAP_COUNT, BOOT_ENTRIES_MAX + 1, 4, "pvh: memory map too long" },
         { MAP_COUNT, 0xffffffff, 4, "pvh: memory map too long" },

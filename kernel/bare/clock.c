@@ -72,7 +72,7 @@ static struct mach_clock measure(void)
     return (struct mach_clock){tsc * PIT_HZ / PIT_COUNT / 1000, apic * PIT_HZ / PIT_COUNT / 1000};
 }
 
-struct mach_clock mach_clock(void)
+__attribute__((used)) out_of_line struct mach_clock mach_clock(void)   /* bench finds it by its name */
 {
     static struct mach_clock clock;
     if (!clock.tsc_khz)

@@ -10,9 +10,9 @@
 #include "vcpu.h"
 
 /* The slot was reserved; another CPU may have taken it since. */
-static enum status insert(struct cpu *cpu, struct ec *ec, u64 selector, struct object *o)
+static enum status insert(struct cpu *cpu, struct cap_slot *slot, struct object *o)
 {
-    const enum status s = space_obj_insert(&ec->pd->objects, selector, o);
+    const enum status s = space_obj_fill(slot, o);
     if (s != OK)
         object_unref(cpu, o);
     return s;
@@ -42,6 +42,7 @@ static bool pages_legal(u64 address, u64 pages)
 
 enum status sys_pd_create(struct cpu *cpu, struct ec *ec, const struct sys_pd_create_args *a)
 {
+    struct cap_slot *slot;
     struct pd *parent, *pd;
     enum status s = begin(ec, a->pd, a->selector, &parent);
     if (s != OK)
@@ -50,14 +51,15 @@ enum status sys_pd_create(struct cpu *cpu, struct ec *ec, const struct sys_pd_cr
         return STATUS_ARG;
     if (a->flags & ~(u64)ec->pd->flags)
         return STATUS_PERM;
-    s = space_obj_reserve(&ec->pd->objects, a->selector);
+    s = space_obj_reserve(&ec->pd->objects, a->selector, &slot);
     if (s == OK)
         s = pd_create(cpu, parent, a->quota_bytes, (u32)a->flags, &pd);
-    return s == OK ? insert(cpu, ec, a->selector, &pd->object) : s;
+    return s == OK ? insert(cpu, slot, &pd->object) : s;
 }
 
 enum status sys_ec_create(struct cpu *cpu, struct ec *ec, const struct sys_ec_create_args *a)
 {
+    struct cap_slot *slot;
     struct pd *pd;
     struct ec *new;
     const struct ec_config config = {
@@ -77,14 +79,15 @@ enum status sys_ec_create(struct cpu *cpu, struct ec *ec, const struct sys_ec_cr
         return STATUS_ARG;
     if (!cpu_online(cpu, config.cpu))
         return STATUS_CPU;
-    s = space_obj_reserve(&ec->pd->objects, a->selector);
+    s = space_obj_reserve(&ec->pd->objects, a->selector, &slot);
     if (s == OK)
         s = ec_create(cpu, pd, &config, &new);
-    return s == OK ? insert(cpu, ec, a->selector, &new->object) : s;
+    return s == OK ? insert(cpu, slot, &new->object) : s;
 }
 
 enum status sys_sc_create(struct cpu *cpu, struct ec *ec, const struct sys_sc_create_args *a)
 {
+    struct cap_slot *slot;
     struct pd *pd;
     struct ec *target;
     struct sc *sc;
@@ -96,11 +99,11 @@ enum status sys_sc_create(struct cpu *cpu, struct ec *ec, const struct sys_sc_cr
         return s;
     if (target->kind & EC_LOCAL || a->priority >= cpu->kern->cpu[target->object.cpu]->sched.queues || !a->budget_tsc)
         return STATUS_ARG;
-    s = space_obj_reserve(&ec->pd->objects, a->selector);
+    s = space_obj_reserve(&ec->pd->objects, a->selector, &slot);
     if (s == OK)
         s = sc_create(cpu, pd, target, (u32)a->priority, a->budget_tsc, &sc);
     if (s == OK)
-        s = insert(cpu, ec, a->selector, &sc->object);
+        s = insert(cpu, slot, &sc->object);
     if (s == OK)
         sc_start(cpu, sc);
     return s;
@@ -108,6 +111,7 @@ enum status sys_sc_create(struct cpu *cpu, struct ec *ec, const struct sys_sc_cr
 
 enum status sys_portal_create(struct cpu *cpu, struct ec *ec, const struct sys_portal_create_args *a)
 {
+    struct cap_slot *slot;
     struct pd *pd;
     struct ec *handler;
     struct portal *portal;
@@ -119,27 +123,29 @@ enum status sys_portal_create(struct cpu *cpu, struct ec *ec, const struct sys_p
         return s;
     if (!(handler->kind & EC_LOCAL) || a->ip >= USER_END)
         return STATUS_ARG;
-    s = space_obj_reserve(&ec->pd->objects, a->selector);
+    s = space_obj_reserve(&ec->pd->objects, a->selector, &slot);
     if (s == OK)
         s = portal_create(cpu, pd, handler, a->ip, a->id, &portal);
-    return s == OK ? insert(cpu, ec, a->selector, &portal->object) : s;
+    return s == OK ? insert(cpu, slot, &portal->object) : s;
 }
 
 enum status sys_sm_create(struct cpu *cpu, struct ec *ec, const struct sys_sm_create_args *a)
 {
+    struct cap_slot *slot;
     struct pd *pd;
     struct sm *sm;
     enum status s = begin(ec, a->pd, a->selector, &pd);
     if (s != OK)
         return s;
-    s = space_obj_reserve(&ec->pd->objects, a->selector);
+    s = space_obj_reserve(&ec->pd->objects, a->selector, &slot);
     if (s == OK)
         s = sm_create(cpu, pd, a->count, &sm);
-    return s == OK ? insert(cpu, ec, a->selector, &sm->object) : s;
+    return s == OK ? insert(cpu, slot, &sm->object) : s;
 }
 
 enum status sys_vcpu_create(struct cpu *cpu, struct ec *ec, const struct sys_vcpu_create_args *a)
 {
+    struct cap_slot *slot;
     struct pd *pd;
     struct vcpu *vcpu;
     enum status s = begin(ec, a->pd, a->selector, &pd);
@@ -151,8 +157,8 @@ enum status sys_vcpu_create(struct cpu *cpu, struct ec *ec, const struct sys_vcp
         return STATUS_CPU;
     if (!cpu->kern->virt)
         return STATUS_FEATURE;
-    s = space_obj_reserve(&ec->pd->objects, a->selector);
+    s = space_obj_reserve(&ec->pd->objects, a->selector, &slot);
     if (s == OK)
         s = vcpu_create(cpu, pd, (u32)a->cpu, a->state >> PAGE_BITS, &vcpu);
-    return s == OK ? insert(cpu, ec, a->selector, &vcpu->object) : s;
+    return s == OK ? insert(cpu, slot, &vcpu->object) : s;
 }

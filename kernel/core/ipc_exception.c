@@ -10,27 +10,26 @@
 
 void exception_message(const struct ec *ec, struct ec *handler)
 {
-    struct utcb_exception message = {
-            .vector = ec->fault.vector,
-            .error = ec->fault.error,
-            .address = ec->fault.address,
-            .ip = ec->resume.rip,
-            .flags = ec->resume.rflags,
-    };
-    mach_copy(message.gpr, ec->resume.gpr, sizeof(message.gpr));
-    mach_copy(handler->utcb->word, &message, sizeof(message));
+    struct utcb_exception *const m = (struct utcb_exception *)handler->utcb->word;
+    m->vector = ec->fault.vector;
+    m->error = ec->fault.error;
+    m->address = ec->fault.address;
+    m->ip = ec->resume.rip;
+    m->flags = ec->resume.rflags;
+    mach_copy(m->gpr, ec->resume.gpr, sizeof(m->gpr));
 }
 
 bool exception_restore(struct ec *ec, const struct ec *handler, u64 mtr)
 {
+    const struct utcb_exception *const m = (const struct utcb_exception *)handler->utcb->word;
     if (MTR_WORDS(mtr) < EXCEPTION_WORDS)
         return true;   /* goes on as it was */
-    struct utcb_exception message;
-    mach_copy(&message, handler->utcb->word, sizeof(message));
-    if (message.ip >= USER_END)
+    u64 ip_flags[2];
+    mach_copy(ip_flags, &m->ip, sizeof(ip_flags));   /* read once: others write there */
+    if (ip_flags[0] >= USER_END)
         return false;
-    ec->resume.rip = message.ip;
-    ec->resume.rflags = (message.flags & FLAGS_USER) | FLAGS_ALWAYS;
-    mach_copy(ec->resume.gpr, message.gpr, sizeof(message.gpr));
+    ec->resume.rip = ip_flags[0];
+    ec->resume.rflags = (ip_flags[1] & FLAGS_USER) | FLAGS_ALWAYS;
+    mach_copy(ec->resume.gpr, m->gpr, sizeof(m->gpr));
     return true;
 }

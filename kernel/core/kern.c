@@ -45,13 +45,28 @@ static void interrupt(struct cpu *cpu, u32 vector)
         boot_continue(cpu);
 }
 
+/* The short way, if nobody else wants this CPU or waits for it. */
+static struct resume *go_on(struct cpu *cpu)
+{
+    return cpu->sched.wanted || cpu->epoch.first ? sched_resume(cpu) : sched_enter(cpu);
+}
+
+/* A hypercall that neither has a status for its caller nor has settled it otherwise. */
+static out_of_line struct resume *unsettled(struct cpu *cpu, struct ec *ec, enum status s)
+{
+    if (s == STATUS_RESTART)
+        ec_restart(ec);
+    cpu->sched.wanted |= s == STATUS_BLOCKED;
+    return go_on(cpu);
+}
+
 static out_of_line struct resume *trap_other(struct cpu *cpu, u64 trap, u64 info)
 {
     switch (TRAP_KIND(trap)) {
     case TRAP_EXCEPTION:
         if (!fault_is_stale(cpu->current, TRAP_VECTOR(trap), info))
             ipc_exception(cpu, cpu->current, TRAP_VECTOR(trap), info);
-        break;
+        return go_on(cpu);
     case TRAP_INTERRUPT:
         interrupt(cpu, TRAP_VECTOR(trap));
         break;
@@ -62,15 +77,6 @@ static out_of_line struct resume *trap_other(struct cpu *cpu, u64 trap, u64 info
         break;   /* TRAP_NONE: the window is closed */
     }
     return sched_resume(cpu);
-}
-
-/* A hypercall that neither has a status for its caller nor has settled it otherwise. */
-static out_of_line struct resume *unsettled(struct cpu *cpu, struct ec *ec, enum status s)
-{
-    if (s == STATUS_RESTART)
-        ec_restart(ec);
-    cpu->sched.wanted |= s == STATUS_BLOCKED;
-    return cpu->sched.wanted || cpu->epoch.first ? sched_resume(cpu) : sched_enter(cpu);
 }
 
 struct resume *kern_trap(void *arg, u64 trap, u64 info)

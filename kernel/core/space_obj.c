@@ -85,37 +85,41 @@ static enum status leaf_make(struct space_obj *s, u64 selector)
     return OK;
 }
 
-static enum status reserve(struct space_obj *s, u64 selector)
+static out_of_line enum status reserve_leaf(struct space_obj *s, u64 selector, struct cap_slot **slot)
 {
+    lock_take(&kern()->derive_lock);
     const enum status st = leaf_make(s, selector);
-    if (st != OK)
-        return st;
-    return slot_held(s, selector) ? STATUS_EXISTS : OK;
-}
-
-enum status space_obj_reserve(struct space_obj *s, u64 selector)
-{
-    if (selector >= SEL_COUNT)
-        return STATUS_ARG;
-    lock_take(&kern()->derive_lock);
-    const enum status st = reserve(s, selector);
     lock_drop(&kern()->derive_lock);
-    return st;
+    return st == OK ? space_obj_reserve(s, selector, slot) : st;
 }
 
-enum status space_obj_insert(struct space_obj *s, u64 selector, struct object *o)
+enum status space_obj_reserve(struct space_obj *s, u64 selector, struct cap_slot **slot)
 {
-    if (selector >= SEL_COUNT)
+    if (unlikely(selector >= SEL_COUNT))
         return STATUS_ARG;
+    *slot = slot_at(s, selector);
+    if (unlikely(!*slot))
+        return reserve_leaf(s, selector, slot);
+    return atomic_load(&(*slot)->word) ? STATUS_EXISTS : OK;
+}
+
+enum status space_obj_fill(struct cap_slot *slot, struct object *o)
+{
     lock_take(&kern()->derive_lock);
-    const enum status st = reserve(s, selector);
-    if (st == OK) {
-        struct cap_slot *slot = slot_at(s, selector);
+    const bool empty = !atomic_load(&slot->word);
+    if (likely(empty)) {
         derive_init(&slot->derive, SPACE_OBJECT);
         atomic_store(&slot->word, (u64)o | PERM_ALL);
     }
     lock_drop(&kern()->derive_lock);
-    return st;
+    return empty ? OK : STATUS_EXISTS;
+}
+
+enum status space_obj_insert(struct space_obj *s, u64 selector, struct object *o)
+{
+    struct cap_slot *slot;
+    const enum status st = space_obj_reserve(s, selector, &slot);
+    return st == OK ? space_obj_fill(slot, o) : st;
 }
 
 /* ---- Delegate ---- */
@@ -174,7 +178,8 @@ enum status space_obj_delegate(struct space_obj *from, u64 selector, struct spac
     *done = 0;
     if (!range_ok(selector, count) || !range_ok(target, count) || perms & ~PERM_ALL)
         return STATUS_ARG;
-    enum status st = delegate_check(&d, 0);
+    /* One capability into a leaf that exists: what could fail is looked at when it is copied. */
+    enum status st = count > 1 || !slot_at(to, target) ? delegate_check(&d, 0) : OK;
     while (st == OK && *done < count) {
         lock_take(&kern()->derive_lock);
         for (u32 n = 0; n < STEP && *done < count && st == OK; n++) {

@@ -29,10 +29,12 @@ must_check enum status space_obj_init(struct space_obj *s, struct quota *q);
 must_check enum status space_obj_lookup(const struct space_obj *s, u64 selector, enum object_type type, u32 perms, struct object **out);
 /* What a selector holds: false if nothing. */
 bool space_obj_peek(const struct space_obj *s, u64 selector, u32 *type, u32 *perms);
-/* Make sure the selector's slot exists and is empty, so that a later insert cannot fail. STATUS_ARG, STATUS_EXISTS, STATUS_QUOTA, STATUS_MEMORY. */
-must_check enum status space_obj_reserve(struct space_obj *s, u64 selector);
-/* The first capability to a new object, all permissions; after space_obj_reserve. Takes over the caller's reference. */
-must_check enum status space_obj_insert(struct space_obj *s, u64 selector, struct object *o);
+/* The selector's slot, made if need be and empty now: an insert there cannot fail for lack of memory. STATUS_ARG, STATUS_EXISTS, STATUS_QUOTA,
+ * STATUS_MEMORY. The slot stays as long as the space. */
+must_check enum status space_obj_reserve(struct space_obj *s, u64 selector, struct cap_slot **slot);
+/* The first capability to a new object, all permissions. Takes over the caller's reference. STATUS_EXISTS: somebody was faster. */
+must_check enum status space_obj_fill(struct cap_slot *slot, struct object *o);
+must_check enum status space_obj_insert(struct space_obj *s, u64 selector, struct object *o);   /* both */
 /* Copy count capabilities with at most perms. Every source slot must hold one (STATUS_RANGE), every target slot be empty (STATUS_EXISTS).
  * All checks and allocations come first: a failing call leaves nothing, but for target slots that somebody filled meanwhile. Bounded steps:
  * with STATUS_RESTART *done of them are finished; go on with the rest. */

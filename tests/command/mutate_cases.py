@@ -71,7 +71,7 @@ def operators(tap: Tap) -> None:
 
 
 def bad_patches(tap: Tap) -> None:
-    good = change("kernel/core/tlb.c", "atomic_and(&old->cpus", "atomic_or(&old->cpus")
+    good = change("kernel/core/tlb.c", "atomic_and(&old->cpus, ~me)", "atomic_or(&old->cpus, ~me)")
     for what, text, word in (
             ("no diff", "nothing\n", "no unified diff"), ("outside the kernel", good.replace("kernel/core", "sim/core"), "only the kernel"),
             ("dots", good.replace("kernel/core", "kernel/../sim"), "only the kernel"), ("an absolute path", good.replace("a/kernel", "/kernel"), "only the kernel"),
@@ -79,7 +79,7 @@ def bad_patches(tap: Tap) -> None:
             ("a rename out of the kernel", "diff --git a/kernel/core/tlb.c b/sim/tlb.c\nsimilarity index 100%\nrename from kernel/core/tlb.c\nrename to sim/tlb.c\n", "only the kernel"),
             ("another context", good.replace("mach_cr3_write", "mach_cr4_write"), "does not apply"),
             ("no such file", TLB.replace("tlb.c", "nothing.c") + "@@ -1 +1 @@\n-x\n+y\n", "does not apply"),
-            ("code that does not compile", change("kernel/core/tlb.c", "atomic_and(&old->cpus", "atomic_what(&old->cpus"), "does not build"),
+            ("code that does not compile", change("kernel/core/tlb.c", "atomic_and(&old->cpus, ~me)", "atomic_what(&old->cpus, ~me)"), "does not build"),
             ("code that warns", change("kernel/core/tlb.c", "if (old == space)\n        return;", "int unused;\n    if (old == space)\n        return;"), "does not build")):
         done = with_patch(text)
         lines = done.stderr.strip().splitlines()
@@ -115,7 +115,7 @@ def groups(tap: Tap) -> None:
 
 def verdicts(tap: Tap) -> None:
     before, others = state(), trees()
-    done = with_patch(change("kernel/core/tlb.c", "atomic_and(&old->cpus", "atomic_or(&old->cpus"), "--json")
+    done = with_patch(change("kernel/core/tlb.c", "atomic_and(&old->cpus, ~me)", "atomic_or(&old->cpus, ~me)"), "--json")
     killed = json.loads(done.stdout)["killed"] if done.returncode == 0 else []
     tap.check(len(killed) == 1 and killed[0]["by"].startswith(("unit tlb", "world ")) and killed[0]["finding"], "mutate --patch: a bug is found, the finding is named",
               done.stdout + done.stderr)

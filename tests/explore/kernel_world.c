@@ -138,7 +138,7 @@ void kernel_world_give(u64 pd, u64 selector, u64 count)
     for (u64 s = selector; s < selector + count; s++) {
         struct object *const o = object_at(s);
         object_ref(o);
-        world_assert(space_obj_reserve(&child->objects, s) == OK && space_obj_insert(&child->objects, s, o) == OK, "selector %lu is taken", s);
+        world_assert(space_obj_reserve(&child->objects, s, &(struct cap_slot *){ NULL }) == OK && space_obj_insert(&child->objects, s, o) == OK, "selector %lu is taken", s);
         u64 done;
         world_assert(space_obj_revoke(fixture_cpu(f, 0), &f->pd->objects, s, 1, true) == OK &&
                      space_obj_delegate(&child->objects, s, &f->pd->objects, s, 1, PERM_ALL, &done) == OK, "selector %lu stays", s);

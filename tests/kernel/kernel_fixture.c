@@ -18,7 +18,7 @@ static void make_pd(struct fixture *f)
     f->k->root_pd = f->pd;
     object_ref(&f->pd->object);
     for (u64 s = 0; s < FIXTURE_SEL_FREE; s += OBJ_LEAF_SLOTS)
-        assert_int_equal(space_obj_reserve(&f->pd->objects, s), OK);
+        assert_int_equal(space_obj_reserve(&f->pd->objects, s, &(struct cap_slot *){ NULL }), OK);
     assert_int_equal(space_obj_insert(&f->pd->objects, FIXTURE_SEL_PD, &f->pd->object), OK);
     f->frame = USER_PHYS >> PAGE_BITS;
     assert_int_equal(space_mem_insert(&f->pd->memory, FIXTURE_MEMORY >> PAGE_BITS, f->frame, FIXTURE_PAGES, RIGHT_MEMORY), OK);

@@ -28,7 +28,7 @@ static void child(struct life *l)
 {
     struct pd *const pd = domain(l), *inner;
     assert_int_equal(pd_create(fixture_cpu(l->f, 0), pd, 64ul << 10, 0, &inner), OK);
-    assert_int_equal(space_obj_reserve(&pd->objects, 0), OK);
+    assert_int_equal(space_obj_reserve(&pd->objects, 0, &(struct cap_slot *){ NULL }), OK);
     assert_int_equal(space_obj_insert(&pd->objects, 0, &inner->object), OK);
 }
 
@@ -99,7 +99,7 @@ static void waited_in(struct life *l)
     struct sm *sm;
     u64 done;
     assert_int_equal(sm_create(fixture_cpu(l->f, 0), pd, 0, &sm), OK);
-    assert_int_equal(space_obj_reserve(&pd->objects, 0), OK);
+    assert_int_equal(space_obj_reserve(&pd->objects, 0, &(struct cap_slot *){ NULL }), OK);
     assert_int_equal(space_obj_insert(&pd->objects, 0, &sm->object), OK);
     assert_int_equal(space_obj_delegate(&pd->objects, 0, &l->f->pd->objects, PARTNER_AT(1), 1, PERM_ALL, &done), OK);
     assert_int_equal(life_call(l, life_partner(l, 0, 0, LOW), HYPERCALL_sm_down, PARTNER_AT(1), 0, 0), BLOCKED);
@@ -122,7 +122,7 @@ static void guest(struct life *l, bool inside)
     struct vcpu *v;
     struct ec *const ec = life_partner(l, 0, 0, LOW);
     u64 done;
-    assert_int_equal(space_obj_reserve(&pd->objects, 0), OK);
+    assert_int_equal(space_obj_reserve(&pd->objects, 0, &(struct cap_slot *){ NULL }), OK);
     assert_int_equal(vcpu_create(fixture_cpu(l->f, 0), pd, 0, LIFE_STATE_PAGE(0), &v), OK);
     assert_int_equal(space_obj_insert(&pd->objects, 0, &v->object), OK);
     assert_int_equal(space_obj_delegate(&pd->objects, 0, &l->f->pd->objects, PARTNER_AT(1), 1, PERM_ALL, &done), OK);

@@ -171,7 +171,7 @@ static void the_quota_ends_it(struct scene *s, struct row r, u64 address_step, u
 static void semaphores_up_to_the_quota(void **state)
 {
     for (u64 s = FIXTURE_SEL_FREE; s < FIXTURE_SEL_FREE + 1024; s += OBJ_LEAF_SLOTS)
-        assert_int_equal(space_obj_reserve(&((struct scene *)*state)->f->pd->objects, s), OK);
+        assert_int_equal(space_obj_reserve(&((struct scene *)*state)->f->pd->objects, s, &(struct cap_slot *){ NULL }), OK);
     the_quota_ends_it(*state, (struct row){ HYPERCALL_sm_create, { 0, 0, 0 } }, 0, 2);
 }
 

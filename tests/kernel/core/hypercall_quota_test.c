@@ -256,7 +256,7 @@ static void what_is_free(void **state)
     payer_make(s);
     assert_int_equal(fixture_call(f, s->a, HYPERCALL_vcpu_create, PAYER, VCPU, 0, UTCB), OK);
     assert_int_equal(fixture_call(f, s->a, HYPERCALL_sm_create, PAYER, SM, 0), OK);
-    assert_int_equal(space_obj_reserve(&s->payer->objects, 1), OK);
+    assert_int_equal(space_obj_reserve(&s->payer->objects, 1, &(struct cap_slot *){ NULL }), OK);
     struct quota *const quotas[] = { &s->payer->quota, &f->pd->quota, &f->k->quota };
     u64 limit[array_size(quotas)];
     for (u32 i = 0; i < array_size(quotas); i++) {
@@ -311,7 +311,7 @@ static void a_neighbour_that_takes_all(void **state)
     enum { GREEDY = 130, MODEST = 131, SMALL = 1 << 16, COUNT = 1000 };
     struct scene *s = *state;
     for (u64 i = 0; i < COUNT; i += OBJ_LEAF_SLOTS)
-        assert_int_equal(space_obj_reserve(&s->f->pd->objects, 2000 + i), OK);
+        assert_int_equal(space_obj_reserve(&s->f->pd->objects, 2000 + i, &(struct cap_slot *){ NULL }), OK);
     struct pd *const greedy = fixture_pd(s->f, QUOTA / 4, GREEDY), *const modest = fixture_pd(s->f, SMALL, MODEST);
     const u64 alone = semaphores_until_refused(s, MODEST), limit = atomic_load(&modest->quota.limit);
     const u64 left = atomic_load(&s->f->pd->quota.limit) - atomic_load(&s->f->pd->quota.used);

@@ -19,7 +19,7 @@ static int setup(void **state)
     s.f = fixture_open(2, SIM_VMX);
     s.cpu = s.f->k->cpu[0];
     for (u64 i = 0; i < UNITS + OBJ_LEAF_SLOTS; i += OBJ_LEAF_SLOTS)
-        assert_int_equal(space_obj_reserve(&s.f->pd->objects, SOURCE + i), OK);
+        assert_int_equal(space_obj_reserve(&s.f->pd->objects, SOURCE + i, &(struct cap_slot *){ NULL }), OK);
     s.before = fixture_books(s.f);
     s.a = fixture_thread(s.f, 0, s.f->pd, 10, A);
     s.b = fixture_thread(s.f, 0, s.f->pd, 10, B);

@@ -59,7 +59,7 @@ USE(mem_insert, assert_int_equal(space_mem_insert(&s->pd->memory, 0x900, 1, 1, R
 USE(mem_delegate, assert_int_equal(space_mem_delegate(&s->f->pd->memory, PAGE, &s->pd->memory, 0x500, 1, RIGHT_R, &number), OK))
 USE(mem_revoke, assert_int_equal(space_mem_revoke(s->cpu, &s->f->pd->memory, PAGE + 1, 1, false, &number), OK))
 USE(mem_clear, assert_int_equal(space_mem_clear(s->cpu, &s->pd->memory, &number), OK))
-USE(obj_reserve, assert_int_equal(space_obj_reserve(&s->pd->objects, 1), OK))
+USE(obj_reserve, assert_int_equal(space_obj_reserve(&s->pd->objects, 1000, &(struct cap_slot *){ NULL }), OK))
 USE(obj_insert, object_ref(&s->g->ec->object); assert_int_equal(space_obj_insert(&s->pd->objects, 1, &s->g->ec->object), OK))
 USE(obj_delegate, assert_int_equal(space_obj_delegate(&s->f->pd->objects, A, &s->pd->objects, 2, 1, PERM_ALL, &number), OK))
 USE(obj_revoke, assert_int_equal(space_obj_revoke(s->cpu, &s->f->pd->objects, 500, 1, true), OK))
@@ -96,7 +96,7 @@ static void open_scene(struct scene *s)
     trace_init(s->cpu);
     s->pd = fixture_pd(s->f, 1 << 20, PD);
     fixture_cpu(s->f, 0);
-    assert_int_equal(space_obj_reserve(&s->pd->objects, 0), OK);
+    assert_int_equal(space_obj_reserve(&s->pd->objects, 0, &(struct cap_slot *){ NULL }), OK);
     object_ref(&s->g->ec->object);
     assert_int_equal(space_obj_insert(&s->pd->objects, 5, &s->g->ec->object), OK);
     assert_int_equal(space_mem_delegate(&s->f->pd->memory, PAGE + 2, &s->pd->memory, 0x800, 1, RIGHT_R, &number), OK);

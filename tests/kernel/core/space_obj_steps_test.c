@@ -69,7 +69,7 @@ static enum status delegate(struct fixture *f, u64 target, u64 *done)
 static void make_leaves(struct fixture *f)
 {
     for (u64 i = 0; i < COUNT + OBJ_LEAF_SLOTS; i += OBJ_LEAF_SLOTS)
-        assert_int_equal(space_obj_reserve(&f->s[TO], THERE + i), OK);
+        assert_int_equal(space_obj_reserve(&f->s[TO], THERE + i, &(struct cap_slot *){ NULL }), OK);
 }
 
 /* One slot that is in the way, or missing, wherever it is: nothing is delegated. */

@@ -119,15 +119,15 @@ static void insert_into_a_held_slot_leaves_the_reference(void **state)
 static void reserve_makes_insert_safe(void **state)
 {
     struct fixture *f = *state;
-    assert_int_equal(space_obj_reserve(&f->s[0], 5), STATUS_EXISTS);
-    assert_int_equal(space_obj_reserve(&f->s[0], SEL_COUNT), STATUS_ARG);
+    assert_int_equal(space_obj_reserve(&f->s[0], 5, &(struct cap_slot *){ NULL }), STATUS_EXISTS);
+    assert_int_equal(space_obj_reserve(&f->s[0], SEL_COUNT, &(struct cap_slot *){ NULL }), STATUS_ARG);
     sim_unit_fail(f->w->sim, 1);
-    assert_int_equal(space_obj_reserve(&f->s[1], 100), STATUS_MEMORY);
+    assert_int_equal(space_obj_reserve(&f->s[1], 100, &(struct cap_slot *){ NULL }), STATUS_MEMORY);
     const u64 limit = f->w->quota.limit.v;
     f->w->quota.limit.v = f->w->quota.used.v;
-    assert_int_equal(space_obj_reserve(&f->s[1], 100), STATUS_QUOTA);
+    assert_int_equal(space_obj_reserve(&f->s[1], 100, &(struct cap_slot *){ NULL }), STATUS_QUOTA);
     f->w->quota.limit.v = limit;
-    assert_int_equal(space_obj_reserve(&f->s[1], 100), OK);
+    assert_int_equal(space_obj_reserve(&f->s[1], 100, &(struct cap_slot *){ NULL }), OK);
     f->w->quota.limit.v = f->w->quota.used.v;
     object_ref(f->o[0]);
     assert_int_equal(space_obj_insert(&f->s[1], 100, f->o[0]), OK);

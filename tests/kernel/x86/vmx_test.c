@@ -243,7 +243,7 @@ static void exits_load_the_runners_space(void **state)
     struct pd *pd = fixture_pd(g->f, 1ul << 20, 400);
     guest_run(g, 0);
     assert_int_equal(mach_cr3_read(), g->f->pd->memory.ptab.root);
-    assert_int_equal(space_obj_reserve(&pd->objects, GUEST_SEL_VCPU), OK);
+    assert_int_equal(space_obj_reserve(&pd->objects, GUEST_SEL_VCPU, &(struct cap_slot *){ NULL }), OK);
     object_ref(&g->v->object);
     assert_int_equal(space_obj_insert(&pd->objects, GUEST_SEL_VCPU, &g->v->object), OK);
     g->ec = fixture_thread(g->f, 0, pd, 20, 410);

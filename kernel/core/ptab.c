@@ -362,7 +362,7 @@ bool ptab_lookup(const struct ptab *p, u64 page, u64 *frame, u32 *rights)
     return true;
 }
 
-/* Every table once, deepest first: down into each table found, free it and go on behind it. Bound: the entries of all tables. */
+/* Every table once, deepest first: down into each table found, free it and go on behind it. Bound: the entries of all tables that name tables. */
 void ptab_destroy(struct ptab *p)
 {
     u64 table[PTAB_LEVELS];
@@ -381,6 +381,10 @@ void ptab_destroy(struct ptab *p)
         const u64 word = atomic_load(table_at(table[level]) + next[level]++);
         if (!word || !is_table(p, word, level))
             continue;
+        if (level == 1) {   /* below are leaves */
+            mem_free(kern()->mem, p->quota, table_at(word & PTAB_ADDRESS), PAGE_SIZE);
+            continue;
+        }
         table[level - 1] = word & PTAB_ADDRESS;
         level--;
         next[level] = 0;

@@ -19,6 +19,7 @@ struct taking {
     struct tlb_batch batch;
     struct ptab_change change;
     u32 left;          /* of STEP */
+    bool all;          /* the whole space goes: its tables stay for ptab_destroy */
 };
 
 /* Pages [page, end) of a space that one range covers, and the frames behind them. */
@@ -161,7 +162,8 @@ static void take_run(struct taking *t, struct mem_range *r)
     t->change.flush = false;
     if (ptab_unmap(&s->ptab, r->page, r->count, &t->change, &done) != OK)
         mach_panic("space_mem: a large page reaches out of its range");
-    ptab_reclaim(&s->ptab, r->page, &t->change);
+    if (!t->all)
+        ptab_reclaim(&s->ptab, r->page, &t->change);
     if (t->change.flush)
         tlb_batch_add(&t->batch, s);
     t->left--;
@@ -246,7 +248,7 @@ enum status space_mem_clear(struct cpu *cpu, struct space_mem *s, u64 *generatio
 {
     bool more = true;
     while (more) {
-        struct taking t = { .cpu = cpu, .left = STEP };
+        struct taking t = { .cpu = cpu, .left = STEP, .all = true };
         lock_take(&kern()->derive_lock);
         while (t.left && s->index)
             take_run(&t, s->index);

@@ -121,8 +121,13 @@ KERNEL_WORLD(ipc_rename, .question = "A portal gets another id while it is calle
 
 static void pd_setup(void)
 {
-    kernel_world_open(2);
-    begin(kernel_world_pd(CHILD), serve);
+    struct fixture *const f = kernel_world_open(2);
+    struct pd *const child = kernel_world_pd(CHILD);
+    u64 done;
+    /* First in the tables of the handler's UTCB: so they stay when that goes, and nobody has to look through all of one to find that it is empty. */
+    world_assert(space_mem_delegate(&f->pd->memory, FIXTURE_MEMORY >> PAGE_BITS, &child->memory, align_down(f->utcb_next >> PAGE_BITS, 512ul), 1,
+                                    RIGHT_R, &done) == OK, "no page");
+    begin(child, serve);
     kernel_world_give(CHILD, HANDLER, 2);
     finish(CHILD, 1, 2);
 }

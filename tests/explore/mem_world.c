@@ -39,7 +39,9 @@ static void begin(void (*actor)(void *))
     struct fixture *const f = kernel_world_open(2);
     struct pd *const child = kernel_world_pd(CHILD);
     u64 done;
-    world_assert(space_mem_delegate(&f->pd->memory, PAGE, &child->memory, PAGE, 1, RIGHT_R | RIGHT_W, &done) == OK, "no page");
+    /* Its neighbour: so the tables stay, and nobody has to look through all of one to find that it is empty. */
+    world_assert(space_mem_delegate(&f->pd->memory, PAGE, &child->memory, PAGE, 1, RIGHT_R | RIGHT_W, &done) == OK &&
+                 space_mem_delegate(&f->pd->memory, PAGE + 1, &child->memory, PAGE + 1, 1, RIGHT_R, &done) == OK, "no page");
     kernel_world_thread(1, f->pd, 10, ACTOR, actor, NULL);
     kernel_world_thread(0, child, 10, USER, use, NULL);
     world_owe(1);

@@ -41,7 +41,7 @@ struct fixture *fixture_open_on(struct sim *s, u32 cpus)
     for (u32 i = 0; i < cpus; i++)
         boot.apic_id[i] = i;
     f->sim = s;
-    f->utcb_next = 0x10000000;
+    f->utcb_next = FIXTURE_UTCB;
     f->k = boot_kern_make(&boot, &none, POOL_START, POOL_BYTES);
     for (u32 i = cpus; i-- > 0;) {
         sim_unit_cpu(f->sim, i);

@@ -21,6 +21,7 @@
 #define FIXTURE_SEL_FREE 1024u
 #define FIXTURE_MEMORY   ROOT_MEMORY      /* FIXTURE_PAGES pages of user memory, RWX */
 #define FIXTURE_PAGES    64ul
+#define FIXTURE_UTCB     0x10010000ul     /* of the first EC; not the first page of its tables */
 #define FIXTURE_BUDGET   1000000000ul
 #define FIXTURE_QUOTA    (8ul << 20)
 #define FIXTURE_RAM      (64ul << 20)

@@ -123,8 +123,8 @@ static void ec_create_statuses(void **state)
          { HYPERCALL_ec_create, { FIXTURE_SEL_PD, NEW, UTCB, 0, 0, EC_CONFIG(2, 0, 0) }, STATUS_CPU },
          { HYPERCALL_ec_create, { FIXTURE_SEL_PD, NEW, UTCB, 0, 0, EC_CONFIG(255, 0, 0) }, STATUS_CPU },
          { HYPERCALL_ec_create, { FIXTURE_SEL_PD, EC, UTCB, 0, 0, 0 }, STATUS_EXISTS },
-         { HYPERCALL_ec_create, { FIXTURE_SEL_PD, NEW, 0x10000000, 0, 0, 0 }, STATUS_EXISTS },
-         { HYPERCALL_ec_create, { FIXTURE_SEL_PD, NEW, 0x10000000 - PAGE_SIZE, 0, 0, 0 }, STATUS_EXISTS });
+         { HYPERCALL_ec_create, { FIXTURE_SEL_PD, NEW, FIXTURE_UTCB, 0, 0, 0 }, STATUS_EXISTS },
+         { HYPERCALL_ec_create, { FIXTURE_SEL_PD, NEW, FIXTURE_UTCB - PAGE_SIZE, 0, 0, 0 }, STATUS_EXISTS });
 }
 
 static void sc_create_statuses(void **state)

@@ -159,10 +159,12 @@ static void user_mode_is_asked_at_rdtsc(void **state)
     struct sim *s = sim_unit(1, 16ul << 20, SIM_NONE);
     assert_int_equal(sim_user_tsc(s->current, 5), sim_tsc(s->current) + 5);
     s->config.tsc_read = on_tsc_read;
-    assert_int_equal(sim_user_tsc(s->current, 6), seen_tsc);
+    u64 tsc = sim_user_tsc(s->current, 6);
+    assert_int_equal(tsc, seen_tsc);
     const u64 before = seen_fences;   /* of tests before this one */
     mach_fence();
-    assert_int_equal(sim_user_tsc(s->current, 7), seen_tsc);
+    tsc = sim_user_tsc(s->current, 7);
+    assert_int_equal(tsc, seen_tsc);
     assert_int_equal(seen_fences, before + 1);
     sim_destroy(s);
 }

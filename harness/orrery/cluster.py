@@ -66,6 +66,7 @@ class Cluster:
     def run(self, binary: Path, jobs: list[Job], deadline: float | None, tell: Callable[[int, str], None]) -> Iterator[dict[str, Any]]:
         """See jobs.Pool."""
         wanted, waiting, flying, done = worker.digest(str(binary)), list(enumerate(jobs))[::-1], {}, {}
+        losses = [0] * len(jobs)
         try:
             for index in range(len(jobs)):
                 while index not in done:
@@ -74,25 +75,40 @@ class Cluster:
                         at, one = waiting.pop()
                         left = None if deadline is None else max(0.0, deadline - time.monotonic())
                         flying[self._client.submit(worker.work, str(binary), wanted, one.argv, left, pure=False)] = at
-                    self._collect(flying, done)
+                    for at in self._collect(flying, done):
+                        losses[at] += 1
+                        if losses[at] == LOSSES:
+                            raise BadInput(f"--scheduler {self._scheduler or 'local'}: a job was lost {LOSSES} times")
+                        waiting.append((at, jobs[at]))
                     tell(len(jobs) - len(waiting) - len(flying), "")
                 yield done.pop(index)
         finally:
             self._client.cancel(list(flying), force=True)
 
-    def _collect(self, flying: dict[Any, int], done: dict[int, dict[str, Any]]) -> None:
-        """Take what has ended; wait for something for a moment."""
+    def _collect(self, flying: dict[Any, int], done: dict[int, dict[str, Any]]) -> list[int]:
+        """Take what has ended; wait for something for a moment. What is to be run again: its worker went with the result, before that was fetched."""
         try:
             ended = self._distributed.wait(list(flying), timeout=worker.POLL_SECONDS, return_when="FIRST_COMPLETED").done
         except (TimeoutError, self._distributed.TimeoutError):
-            return
+            return []
+        lost = []
         for future in ended:
-            done[flying.pop(future)] = self._result(future)
+            at, result = flying.pop(future), self._result(future)
+            if result is None:
+                lost.append(at)
+            else:
+                done[at] = result
+        return lost
 
-    def _result(self, future: Any) -> dict[str, Any]:
+    def _result(self, future: Any) -> dict[str, Any] | None:
         if future.status == "finished":
-            return future.result()
+            try:
+                return future.result()
+            except (self._distributed.client.CancelledError, KeyError):
+                return None
         error = future.exception() if future.status == "error" else None
         if isinstance(error, self._distributed.scheduler.KilledWorker):
             return {"status": -9, "how": f"the loss of its worker, {LOSSES} times"}
-        raise BadInput(f"--scheduler {self._scheduler or 'local'}: a job was lost: {error or future.status}")
+        if error:
+            raise BadInput(f"--scheduler {self._scheduler or 'local'}: a job failed: {error}")
+        return None

@@ -11,11 +11,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 sys.path.insert(0, str(ROOT / "harness"))
-from orrery import explore_finding, job, jobs  # noqa: E402
+from orrery import cluster, explore_finding, job, jobs  # noqa: E402
+from orrery.base import BadInput  # noqa: E402
 from tap import Tap  # noqa: E402
 
 BINARY = ROOT / "build/explore/orrery-explore"
@@ -208,6 +210,37 @@ def killed(tap: Tap) -> None:
     tap.check(running and not left, "explore command: the command is killed: neither workers nor explorers go on", f"{running} {left}")
 
 
+class _Future:
+    """Of a job that ends as it is told."""
+
+    def __init__(self, status: str) -> None:
+        self.status = status
+
+    def result(self) -> dict[str, int]:
+        return {"status": 0}
+
+
+def lost(tap: Tap) -> None:
+    """A result that goes with its worker before it is fetched. When Dask does that is chance: a stand-in does it at will."""
+    def results(*states: str) -> list[object]:
+        coming = iter(states)
+        one = cluster.Cluster.__new__(cluster.Cluster)
+        one._scheduler, one._count = None, 1
+        one._distributed = SimpleNamespace(wait=lambda futures, **_: SimpleNamespace(done=set(futures)), TimeoutError=TimeoutError)
+        one._client = SimpleNamespace(nthreads=lambda: {"one": 1}, cancel=lambda *_, **__: None, submit=lambda *_, **__: _Future(next(coming)))
+        one._distributed.scheduler = SimpleNamespace(KilledWorker=LookupError)
+        one._distributed.client = SimpleNamespace(CancelledError=LookupError)
+        try:
+            return list(one.run(Path(sys.executable), [jobs.Job(("a",)), jobs.Job(("b",))], None, lambda *_: None))
+        except BadInput as error:
+            return [str(error)]
+    good = {"status": 0}
+    for states, wanted in ((("finished", "finished"), [good, good]), (("lost", "finished", "finished"), [good, good]), (("finished", "lost", "cancelled", "finished"), [good, good]),
+                           (("lost", "lost", "lost"), ["--scheduler local: a job was lost 3 times"])):
+        found = results(*states)
+        tap.check(found == wanted, f"explore command: jobs that end {', '.join(states)}", str(found))
+
+
 def run(tap: Tap) -> None:
     """Everything; the binary must be built."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -216,6 +249,7 @@ def run(tap: Tap) -> None:
         prefixes(tap)
         workers(tap)
         stub(tap, Path(scratch))
+    lost(tap)
     killed(tap)
 
 

@@ -14,7 +14,7 @@
 #include "explore.h"
 #include "order.h"
 
-#define VISITED_BITS 24u
+#define VISITED_BITS 26u         /* 1.5 GiB, if a search has so many states */
 #define APART_LEVEL  1u          /* up to this level, and beyond it in runs without delays, each run is taken apart (.after): most of the time */
 #define NODES_MAX    (1u << 20)
 

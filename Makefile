@@ -73,7 +73,7 @@ help:
 	 'make check      what each commit passes: tidy, unit tests, quick scenarios (under 60 s)' \
 	 'make unit       hosted unit tests under ASan and UBSan' \
 	 'make tidy       the rules of docs/design.md, proved on sources and objects' \
-	 'make coverage   lines of kernel/core and kernel/x86 reached by hosted tests' \
+	 'make coverage   lines and branches of kernel/core and kernel/x86 reached by hosted tests' \
 	 'make iso        build/orrery-SCENARIO.iso; SCENARIO=hello by default' \
 	 'make explore    every schedule of every world within its bound, on all CPUs; takes hours' \
 	 'make soak       MINUTES=n: every campaign, longer' \

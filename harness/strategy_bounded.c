@@ -85,11 +85,13 @@ static bool worth_a_switch(const struct search *q, const struct sim_agents *a)
 static bool visited_before(struct search *q)
 {
     const struct sim_agents *a = sim_agents(q->sim);
+    const u64 rest = (u64)(q->bound.preemptions - q->spent.preemptions) << 16 | (u64)(q->bound.delays - q->spent.delays) << 8 |
+                     (q->bound.faults - q->spent.faults);
+    if (!rest && !a->free)
+        return false;   /* nothing can branch here: to cut saves the rest of this one run, to remember costs memory */
     u64 key = hash_mix(q->order.sum, (u64)world_steps(q->x->world) << 32 | (u64)a->current << 1 | (u64)a->free);
     for (u32 i = 0; i < a->count; i++)
         key = hash_mix(key, a->list[i]);
-    const u64 rest = (u64)(q->bound.preemptions - q->spent.preemptions) << 16 | (u64)(q->bound.delays - q->spent.delays) << 8 |
-                     (q->bound.faults - q->spent.faults);
     u64 *best = hashes_find(q->visited, key, true);
     if (!best)
         return false;

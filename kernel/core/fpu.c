@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* FPU switching by owner. cpu.fpu_owner: the image whose state the registers hold, saved only when another image is to be loaded;
- * cpu.fpu_on: CR0.TS is clear. Whoever has no image runs with TS set, so registers of another never show.
+ * DUE_FPU: CR0.TS is clear. Whoever has no image runs with TS set, so registers of another never show.
  * Not handled: components beyond AVX-512 (AMX needs more than a page; PKRU and supervisor states are not the FPU's). */
 #include "fpu.h"
 #include "arch/x86.h"
@@ -44,7 +44,7 @@ void fpu_cpu_init(struct cpu *cpu)
     if (cpu->xcr0 && !mach_xsetbv_try(cpu->xcr0))
         mach_panic("fpu: the processor refuses the XCR0 it offers");
     cpu->fpu_owner = NULL;
-    cpu->fpu_on = false;
+    cpu->due &= ~DUE_FPU;
 }
 
 u32 fpu_image_bytes(void)
@@ -60,13 +60,18 @@ void fpu_image_init(void *image)
     head->mxcsr = MXCSR_RESET;
 }
 
+static bool is_on(const struct cpu *cpu)
+{
+    return cpu->due & DUE_FPU;
+}
+
 static void ts(struct cpu *cpu, bool on)
 {
-    if (cpu->fpu_on == on)
+    if (is_on(cpu) == on)
         return;
     const u64 cr0 = mach_cr0_read();
     mach_cr0_write(on ? cr0 & ~CR0_TS : cr0 | CR0_TS);
-    cpu->fpu_on = on;
+    cpu->due ^= DUE_FPU;
 }
 
 static u64 mask(const struct cpu *cpu)
@@ -94,7 +99,7 @@ void fpu_flush(struct cpu *cpu, void *image)
 {
     if (!image || cpu->fpu_owner != image)
         return;
-    const bool on = cpu->fpu_on;
+    const bool on = is_on(cpu);
     ts(cpu, true);
     mach_fpu_save(image, mask(cpu));
     ts(cpu, on);

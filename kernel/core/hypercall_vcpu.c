@@ -4,7 +4,7 @@
 #include "hypercall.h"
 #include "vcpu.h"
 
-enum status sys_vcpu_run(struct cpu *cpu, struct ec *ec, const struct sys_vcpu_run_args *a)
+SYS(vcpu_run)
 {
     struct vcpu *vcpu;
     const enum status s = cap_vcpu(ec, a->vcpu, PERM_VCPU_RUN, &vcpu);
@@ -13,7 +13,7 @@ enum status sys_vcpu_run(struct cpu *cpu, struct ec *ec, const struct sys_vcpu_r
     return vcpu_run(cpu, ec, vcpu);
 }
 
-enum status sys_vcpu_kick(struct cpu *cpu, struct ec *ec, const struct sys_vcpu_kick_args *a)
+SYS(vcpu_kick)
 {
     struct vcpu *vcpu;
     const enum status s = cap_vcpu(ec, a->vcpu, PERM_VCPU_KICK, &vcpu);
@@ -23,7 +23,7 @@ enum status sys_vcpu_kick(struct cpu *cpu, struct ec *ec, const struct sys_vcpu_
     return OK;
 }
 
-enum status sys_vcpu_fetch(struct cpu *cpu, struct ec *ec, const struct sys_vcpu_fetch_args *a)
+SYS(vcpu_fetch)
 {
     struct vcpu *vcpu;
     const enum status s = cap_vcpu(ec, a->vcpu, PERM_VCPU_RUN, &vcpu);

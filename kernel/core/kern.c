@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The three up-calls. kern_trap: what happened, then sched_resume. A hypercall that reschedules nothing takes the short way back. */
+/* The three up-calls. kern_trap: what happened, then who goes on. */
 #include "kern.h"
 #include "apic.h"
 #include "boot_cpus.h"
@@ -45,28 +45,13 @@ static void interrupt(struct cpu *cpu, u32 vector)
         boot_continue(cpu);
 }
 
-/* The short way, if nobody else wants this CPU or waits for it. */
-static struct resume *go_on(struct cpu *cpu)
-{
-    return cpu->sched.wanted || cpu->epoch.first ? sched_resume(cpu) : sched_enter(cpu);
-}
-
-/* A hypercall that neither has a status for its caller nor has settled it otherwise. */
-static out_of_line struct resume *unsettled(struct cpu *cpu, struct ec *ec, enum status s)
-{
-    if (s == STATUS_RESTART)
-        ec_restart(ec);
-    cpu->sched.wanted |= s == STATUS_BLOCKED;
-    return go_on(cpu);
-}
-
 static out_of_line struct resume *trap_other(struct cpu *cpu, u64 trap, u64 info)
 {
     switch (TRAP_KIND(trap)) {
     case TRAP_EXCEPTION:
         if (!fault_is_stale(cpu->current, TRAP_VECTOR(trap), info))
             ipc_exception(cpu, cpu->current, TRAP_VECTOR(trap), info);
-        return go_on(cpu);
+        return sched_go_on(cpu);
     case TRAP_INTERRUPT:
         interrupt(cpu, TRAP_VECTOR(trap));
         break;
@@ -82,17 +67,9 @@ static out_of_line struct resume *trap_other(struct cpu *cpu, u64 trap, u64 info
 struct resume *kern_trap(void *arg, u64 trap, u64 info)
 {
     struct cpu *const cpu = arg;
-    if (unlikely(trap != TRAP_SYSCALL))
-        return trap_other(cpu, trap, info);
-    struct ec *const ec = cpu->current;
-    const enum status s = hypercall(cpu, ec);
-    if (likely(s < STATUS_INTERNAL_FIRST))
-        ec->resume.gpr[RAX] = s;
-    else if (unlikely(s != STATUS_SWITCH))
-        return unsettled(cpu, ec, s);
-    if (unlikely(cpu->sched.wanted | (cpu->epoch.first != NULL)))
-        return sched_resume(cpu);
-    return s < STATUS_INTERNAL_FIRST && likely(!cpu->protect) ? &ec->resume : sched_enter(cpu);
+    if (likely(trap == TRAP_SYSCALL))
+        return hypercall(cpu, cpu->current);
+    return trap_other(cpu, trap, info);
 }
 
 void kern_nmi(void *arg, u32 vector)
@@ -104,6 +81,6 @@ void kern_nmi(void *arg, u32 vector)
 struct resume *kern_boot(u32 magic, u64 info)
 {
     struct cpu *const cpu = magic == BOOT_MAGIC_AP ? boot_ap() : boot_bsp(magic, info);
-    cpu->sched.wanted = true;
+    cpu->due |= DUE_CHOICE;
     return sched_resume(cpu);
 }

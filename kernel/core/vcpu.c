@@ -243,8 +243,7 @@ struct resume *vcpu_trap(struct cpu *cpu, u64 trap, u64 info)
     else
         v->inject = pending;
     if (what != VIRT_EXIT_WINDOW) {
-        const bool quiet = !cpu->sched.wanted && !cpu->epoch.first && !cpu->trace;   /* nobody else wants this CPU or waits for it */
-        return likely(quiet) ? sched_enter(cpu) : sched_resume(cpu);
+        return likely(!cpu->trace) ? sched_go_on(cpu) : sched_resume(cpu);
     }
     cpu->idle.kind = RESUME_WINDOW;
     return &cpu->idle;

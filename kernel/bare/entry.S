@@ -64,7 +64,6 @@ bare_syscall:
     /* The same EC: what C keeps is still its own, and its flags passed SYSCALL. */
     mov RESUME_RFLAGS(%rax), %r11
     mov %gs:BARE_USER_RSP, %rsp
-sysret:
     mov RESUME_RIP(%rax), %rcx
     LOAD %rax, ARGUMENTS, rax
     swapgs
@@ -74,12 +73,6 @@ another:
     SAVE %rcx, PRESERVED
     mov %gs:BARE_USER_RSP, %rdx
     mov %rdx, G_rsp(%rcx)
-    jmp bare_resume
-
-/* ESI: trap, RDX: info; on an empty kernel stack. */
-trap:
-    mov %gs:BARE_CPU, %rdi
-    call kern_trap
     .globl bare_resume
 bare_resume:
     mov %rax, %gs:BARE_RESUME
@@ -90,7 +83,17 @@ bare_resume:
     and $BARE_USER_FLAGS, %r11d
     or $0x202, %r11d
     LOAD %rax, PRESERVED, rsp
-    jmp sysret
+    mov RESUME_RIP(%rax), %rcx
+    LOAD %rax, ARGUMENTS, rax
+    swapgs
+    sysretq
+
+/* ESI: trap, RDX: info; on an empty kernel stack. */
+trap:
+    mov %gs:BARE_CPU, %rdi
+    call kern_trap
+    jmp bare_resume
+
 iret:
     movl $0, RESUME_GUEST(%rax)
     mov RESUME_RFLAGS(%rax), %ecx

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The most frequent hypercalls, each with its short way: where nothing but the operation itself is due, all in one function that saves no register.
+/* The most frequent hypercalls, and exceptions, each with its short way: where nothing but the operation itself is due, all in one function that saves no register.
  * What is longer stands behind a call at the end. */
 #include "hypercall.h"
 #include "ipc.h"
@@ -12,21 +12,12 @@ static inline struct resume *done(struct cpu *cpu, struct ec *ec, enum status s)
     return sched_stay(cpu, ec);
 }
 
-/* An EC that is in no guest: nothing of it is in the processor but its registers and its space. */
-static inline struct resume *go(struct cpu *cpu, struct ec *ec)
-{
-    struct space_mem *const space = &ec->pd->memory;
-    if (cpu->space != space)
-        tlb_switch(cpu, space);
-    return &ec->resume;
-}
-
 struct resume *sys_null(struct cpu *cpu, struct ec *ec)
 {
     return done(cpu, ec, OK);
 }
 
-static out_of_line struct resume *call(struct cpu *cpu, struct ec *ec, struct portal *portal, u64 mtr)
+static seldom struct resume *call(struct cpu *cpu, struct ec *ec, struct portal *portal, u64 mtr)
 {
     return hypercall_end(cpu, ec, ipc_call(cpu, ec, portal, mtr));
 }
@@ -44,10 +35,10 @@ struct resume *sys_call(struct cpu *cpu, struct ec *ec)
         return call(cpu, ec, portal, mtr);
     ipc_words(ec, handler, mtr);
     ipc_enter(cpu, ec, portal, mtr);
-    return go(cpu, handler);
+    return sched_enter_bare(cpu, handler);
 }
 
-static out_of_line struct resume *reply(struct cpu *cpu, struct ec *ec, u64 mtr)
+static seldom struct resume *reply(struct cpu *cpu, struct ec *ec, u64 mtr)
 {
     return hypercall_end(cpu, ec, ipc_reply(cpu, ec, mtr));
 }
@@ -73,7 +64,30 @@ struct resume *sys_reply(struct cpu *cpu, struct ec *ec)
     caller->resume.gpr[RSI] = mtr;
     ipc_leave(ec, caller);
     cpu->current = caller;
-    return go(cpu, caller);
+    return sched_enter_bare(cpu, caller);
+}
+
+static seldom struct resume *exception(struct cpu *cpu, struct ec *ec, u64 vector, u64 error, u64 address)
+{
+    ec->fault = (struct ec_fault){ .vector = vector, .error = error, .address = address };
+    ec->flags |= EC_FLAG_FAULTED;
+    ipc_fault(cpu, ec);
+    return sched_go_on(cpu);
+}
+
+struct resume *ipc_exception(struct cpu *cpu, struct ec *ec, u64 vector, u64 error, u64 address)
+{
+    struct object *o;
+    if (unlikely(cpu->due || space_obj_find(&ec->pd->objects, ec->event_base + vector, OBJ_PORTAL, PERM_PORTAL_CALL, &o) != OK))
+        return exception(cpu, ec, vector, error, address);
+    struct portal *const portal = container_of(o, struct portal, object);
+    struct ec *const handler = portal->ec;
+    if (unlikely(handler->object.cpu != cpu->id || handler->state != EC_IDLE || handler->fpu))
+        return exception(cpu, ec, vector, error, address);
+    exception_message(ec, handler, vector, error, address);
+    ec->flags |= EC_FLAG_IN_FAULT;
+    ipc_enter(cpu, ec, portal, MTR(EXCEPTION_WORDS, 0));
+    return sched_enter_bare(cpu, handler);
 }
 
 static out_of_line struct resume *wake(struct cpu *cpu, struct ec *ec, struct sm *sm)

@@ -100,13 +100,6 @@ enum status ipc_reply(struct cpu *cpu, struct ec *ec, u64 mtr)
     return STATUS_SWITCH;
 }
 
-void ipc_exception(struct cpu *cpu, struct ec *ec, u32 vector, u64 error)
-{
-    ec->fault = (struct ec_fault){.vector = vector, .error = error, .address = vector == 14 ? mach_cr2_read() : 0};
-    ec->flags |= EC_FLAG_FAULTED;
-    ipc_fault(cpu, ec);
-}
-
 /* OK: handled, or an interrupt is pending. Anything else: nobody will ever handle it. */
 static enum status fault_deliver(struct cpu *cpu, struct ec *ec)
 {
@@ -119,7 +112,7 @@ static enum status fault_deliver(struct cpu *cpu, struct ec *ec)
         return STATUS_CPU;
     if (portal->ec->state != EC_IDLE)
         return ipc_help(cpu, ec, portal->ec);
-    exception_message(ec, portal->ec);
+    exception_message(ec, portal->ec, ec->fault.vector, ec->fault.error, ec->fault.address);
     ec->flags = (ec->flags & ~EC_FLAG_FAULTED) | EC_FLAG_IN_FAULT;
     ipc_enter(cpu, ec, portal, MTR(EXCEPTION_WORDS, 0));
     return STATUS_SWITCH;

@@ -301,5 +301,5 @@ struct resume *sched_resume(struct cpu *cpu)
     }
     if (!cpu->current)
         return halt(cpu);
-    return sched_enter(cpu);
+    return likely(!cpu->due) ? sched_go_on(cpu) : sched_enter(cpu);
 }

@@ -85,7 +85,7 @@ static enum status leaf_make(struct space_obj *s, u64 selector)
     return OK;
 }
 
-static out_of_line enum status reserve_leaf(struct space_obj *s, u64 selector, struct cap_slot **slot)
+static seldom enum status reserve_leaf(struct space_obj *s, u64 selector, struct cap_slot **slot)
 {
     lock_take(&kern()->derive_lock);
     const enum status st = leaf_make(s, selector);

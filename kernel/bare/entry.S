@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Every way into the kernel and out of it. In: registers go to the struct resume that was resumed from, then kern_trap on this CPU's
- * stack. Out: bare_resume enters what kern_trap returned.
+/* Every way into the kernel and out of it. In: registers go to the struct resume that was resumed from, then kern_trap or
+ * kern_syscall on this CPU's stack. Out: bare_resume enters what it returned.
  * Invariant: GS base is the CPU's struct bare_cpu while in the kernel; between an entry from user mode and its SWAPGS, and behind the
  * SWAPGS of an exit, it is the user's. Whoever may interrupt there (NMI, #MC, #DB behind MOV SS, #DF) has an IST stack, and decides
  * by the saved CS alone; the stubs behind `paranoid` use no GS at all. Kernel code runs with IF = 0: an interrupt from kernel
@@ -57,8 +57,7 @@ bare_syscall:
     mov %r11, RESUME_RFLAGS(%rsp)
     mov %gs:BARE_STACK_TOP, %rsp
     mov %gs:BARE_CPU, %rdi
-    mov $BARE_TRAP_SYSCALL, %esi
-    call kern_trap
+    call kern_syscall
     cmp %gs:BARE_RESUME, %rax
     jne another
     /* The same EC: what C keeps is still its own, and its flags passed SYSCALL. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The three up-calls. kern_trap: what happened, then who goes on. */
+/* The up-calls. kern_trap: what happened, then who goes on. */
 #include "kern.h"
 #include "apic.h"
 #include "boot_cpus.h"
@@ -58,11 +58,17 @@ static seldom struct resume *trap_other(struct cpu *cpu, u64 trap)
     return sched_resume(cpu);
 }
 
+struct resume *kern_syscall(void *arg)
+{
+    struct cpu *const cpu = arg;
+    return hypercall(cpu, cpu->current);
+}
+
 struct resume *kern_trap(void *arg, u64 trap, u64 info)
 {
     struct cpu *const cpu = arg;
-    if (likely(trap == TRAP_SYSCALL))
-        return hypercall(cpu, cpu->current);
+    if (trap == TRAP_SYSCALL)
+        return kern_syscall(cpu);
     if (trap == TRAP(TRAP_EXCEPTION, VECTOR_PAGE_FAULT))
         return page_fault(cpu, cpu->current, info);
     if (TRAP_KIND(trap) == TRAP_EXCEPTION)

@@ -29,8 +29,9 @@ struct cpu {
     struct virt_cpu virt;
     struct vcpu *vcpu;             /* the vCPU whose hardware state is on this CPU */
     void *fpu_owner;               /* whose FPU state the registers hold: an EC or a vCPU, see fpu.h */
-    bool fpu_on;                   /* CR0.TS clear */
+    u8 fpu;                        /* FPU_ON: CR0.TS is clear; FPU_LENT: XCR0 is a guest's */
     u64 xcr0;                      /* what fpu.c set; 0: no XSAVE */
+    u64 xcr0_now;                  /* what XCR0 is; 1: no XSAVE */
     u32 protect;                   /* PROTECT_*: what is done against speculation here */
     u64 protect_vcpu;              /* the vCPU that was entered last: its id + 1 */
     bool x2apic, tsc_deadline;     /* what the local APIC is and its timer can: apic.c */

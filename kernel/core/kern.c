@@ -54,6 +54,8 @@ static struct resume *go_on(struct cpu *cpu)
 /* A hypercall that neither has a status for its caller nor has settled it otherwise. */
 static out_of_line struct resume *unsettled(struct cpu *cpu, struct ec *ec, enum status s)
 {
+    if (likely(s == STATUS_GUEST && !(cpu->sched.wanted | (cpu->epoch.first != NULL))))
+        return vcpu_resume(cpu, ec);
     if (s == STATUS_RESTART)
         ec_restart(ec);
     cpu->sched.wanted |= s == STATUS_BLOCKED;
@@ -62,6 +64,8 @@ static out_of_line struct resume *unsettled(struct cpu *cpu, struct ec *ec, enum
 
 static out_of_line struct resume *trap_other(struct cpu *cpu, u64 trap, u64 info)
 {
+    if (likely(TRAP_KIND(trap) >= TRAP_GUEST_EXIT))
+        return vcpu_trap(cpu, trap, info);
     switch (TRAP_KIND(trap)) {
     case TRAP_EXCEPTION:
         if (!fault_is_stale(cpu->current, TRAP_VECTOR(trap), info))
@@ -70,9 +74,6 @@ static out_of_line struct resume *trap_other(struct cpu *cpu, u64 trap, u64 info
     case TRAP_INTERRUPT:
         interrupt(cpu, TRAP_VECTOR(trap));
         break;
-    case TRAP_GUEST_EXIT:
-    case TRAP_GUEST_FAILED:
-        return vcpu_trap(cpu, trap, info);
     default:
         break;   /* TRAP_NONE: the window is closed */
     }

@@ -258,10 +258,10 @@ static u64 turn_end(const struct cpu *cpu)
 struct resume *sched_enter_more(struct cpu *cpu)
 {
     struct ec *const ec = cpu->current;
-    if (cpu->protect)
-        protect_enter(cpu, ec->vcpu);
     if (ec->vcpu)
         return vcpu_resume(cpu, ec);
+    if (cpu->protect)
+        protect_enter(cpu, NULL);
     fpu_switch(cpu, ec->fpu);
     return &ec->resume;
 }

@@ -17,7 +17,7 @@ static inline struct resume *sched_enter(struct cpu *cpu)
         if (unlikely(cpu->protect))
             protect_switch(cpu);
     }
-    if (unlikely((u64)ec->vcpu | (u64)ec->fpu | cpu->fpu_on | cpu->protect))
+    if (unlikely((u64)ec->vcpu | (u64)ec->fpu | cpu->fpu | cpu->protect))
         return sched_enter_more(cpu);
     return &ec->resume;
 }

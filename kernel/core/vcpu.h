@@ -25,6 +25,7 @@ struct vcpu {
     u32 id;                        /* in order of creation; for traces */
     bool started;                  /* STARTUP was delivered */
     u32 want, valid;               /* groups asked for by this run; groups that stand in the state page */
+    u32 reason;                    /* of the last neutral exit */
     void *hw;                      /* VMCS or VMCB page */
     u64 hw_phys;
     u64 tag, tag_epoch;            /* VPID or ASID and the epoch it is from; epoch 0: needs a fresh one */
@@ -44,7 +45,7 @@ struct vcpu {
  * STATUS_EXISTS: something is mapped there. */
 must_check enum status vcpu_create(struct cpu *cpu, struct pd *owner, u32 home, u64 state_page, struct vcpu **out);
 void vcpu_destroy(struct cpu *cpu, struct vcpu *v);
-/* STATUS_SWITCH: the EC is inside; OK: already back with an exit. STATUS_BUSY, STATUS_CPU, STATUS_FEATURE: nothing ran. */
+/* STATUS_GUEST: the EC is inside; OK: already back with an exit. STATUS_BUSY, STATUS_CPU, STATUS_FEATURE: nothing ran. */
 must_check enum status vcpu_run(struct cpu *cpu, struct ec *ec, struct vcpu *v);
 void vcpu_kick(struct cpu *cpu, struct vcpu *v);
 must_check enum status vcpu_fetch(struct cpu *cpu, struct vcpu *v, u32 groups);

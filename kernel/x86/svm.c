@@ -87,6 +87,7 @@ static void svm_start(struct cpu *cpu, struct vcpu *v)
     vmcb_set(v, VMCB(np_control), SVM_NP_ENABLE);
     vmcb_set(v, VMCB(n_cr3), v->space->ptab.root);
     virt_regs(v)->flags |= VIRT_STARTED;
+    virt_regs(v)->control = VIRT_WISHES_NONE;
     v->resume.kind = RESUME_GUEST_SVM;
     v->resume.guest = v->hw_phys;
     virt_reset(cpu, v, svm_load);
@@ -103,10 +104,13 @@ static u32 svm_open(struct cpu *cpu, struct vcpu *v)
 
 static void tag(struct cpu *cpu, struct vcpu *v)
 {
-    if (unlikely(v->tag_epoch != cpu->virt.tag_epoch))
+    u64 flush = SVM_TLB_KEEP;
+    if (unlikely(v->tag_epoch != cpu->virt.tag_epoch || cpu->virt.tag_flush)) {
         virt_tag(cpu, v);
-    vmcb_set(v, VMCB(asid), v->tag | (u64)(cpu->virt.tag_flush ? SVM_TLB_ALL : SVM_TLB_KEEP) << 32);
-    cpu->virt.tag_flush = false;
+        flush = cpu->virt.tag_flush ? SVM_TLB_ALL : SVM_TLB_KEEP;
+        cpu->virt.tag_flush = false;
+    }
+    vmcb_set(v, VMCB(asid), v->tag | flush << 32);
 }
 
 /* The interrupt window is a virtual interrupt that is intercepted, so never delivered. There is no NMI window: while NMIs are blocked IRET
@@ -114,10 +118,10 @@ static void tag(struct cpu *cpu, struct vcpu *v)
 static void intercepts(struct cpu *cpu, struct vcpu *v)
 {
     struct virt_regs *const r = virt_regs(v);
-    const u64 flags = r->flags, key = 1 | (v->windows & VCPU_WINDOW_INTR) << 1 | (flags & (VIRT_RDTSC | VIRT_NMI_BLOCKED | VIRT_IRET | VIRT_DR)) << 8;
-    if (likely(key == r->control))
+    const u64 flags = r->flags, wishes = virt_wishes(v, flags);
+    if (likely(wishes == r->control))
         return;
-    r->control = key;
+    r->control = wishes;
     const bool window = v->windows & VCPU_WINDOW_INTR, tsc = flags & VIRT_RDTSC;
     const u32 iret = (flags & (VIRT_NMI_BLOCKED | VIRT_IRET)) == VIRT_NMI_BLOCKED ? SVM_ICEPT1_IRET : 0;
     const u32 one = ICEPT1 | (window ? SVM_ICEPT1_VINTR : 0) | (tsc ? SVM_ICEPT1_RDTSC : 0) | iret;
@@ -171,7 +175,8 @@ static struct resume *svm_enter(struct cpu *cpu, struct vcpu *v)
     inject(cpu, v);
     intercepts(cpu, v);
     tag(cpu, v);
-    virt_enter(cpu, v);
+    if (unlikely(virt_regs(v)->flags & VIRT_SWITCHED))
+        virt_enter_switch(cpu, v);
     return &v->resume;
 }
 
@@ -190,6 +195,5 @@ const struct virt_ops virt_svm = {
     .open = svm_open,
     .enter = svm_enter,
     .exit = svm_exit,
-    .pending = svm_pending,
     .flush = svm_flush,
 };

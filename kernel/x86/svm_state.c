@@ -87,7 +87,6 @@ static void activity_store(struct vcpu *v, struct vcpu_state *s)
 }
 
 /* What nearly every run moves, without tables. */
-#define HOT_GROUPS (VCPU_GROUP_GPR | VCPU_GROUP_RIP)
 /* What the checks of VMRUN look at (15.5.1), generously; a guest that runs cannot make any of it illegal. */
 #define CHECKED_GROUPS (VCPU_GROUP_SEG | VCPU_GROUP_TABLE | VCPU_GROUP_CR | VCPU_GROUP_DR | VCPU_GROUP_EFER)
 
@@ -95,8 +94,8 @@ static inline void hot_load(struct vcpu *v, const struct vcpu_state *s, u32 grou
 {
     if (groups & VCPU_GROUP_GPR) {
         mach_copy(v->resume.gpr, s->gpr, sizeof(s->gpr));
-        vmcb_set(v, VMCB(rsp), s->gpr[RSP]);
-        vmcb_set(v, VMCB(rax), s->gpr[RAX]);
+        vmcb_set(v, VMCB(rsp), v->resume.gpr[RSP]);
+        vmcb_set(v, VMCB(rax), v->resume.gpr[RAX]);
     }
     if (groups & VCPU_GROUP_RIP) {
         vmcb_set(v, VMCB(rip), s->rip);
@@ -104,12 +103,12 @@ static inline void hot_load(struct vcpu *v, const struct vcpu_state *s, u32 grou
     }
 }
 
-static inline void hot_store(const struct vcpu *v, struct vcpu_state *s, u32 groups)
+static inline void hot_store(struct vcpu *v, struct vcpu_state *s, u32 groups)
 {
     if (groups & VCPU_GROUP_GPR) {
+        v->resume.gpr[RSP] = vmcb_get(v, VMCB(rsp));
+        v->resume.gpr[RAX] = vmcb_get(v, VMCB(rax));
         mach_copy(s->gpr, v->resume.gpr, sizeof(s->gpr));
-        s->gpr[RSP] = vmcb_get(v, VMCB(rsp));
-        s->gpr[RAX] = vmcb_get(v, VMCB(rax));
     }
     if (groups & VCPU_GROUP_RIP) {
         s->rip = vmcb_get(v, VMCB(rip));
@@ -147,12 +146,12 @@ void svm_put_back(struct vcpu *v)
 void svm_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups)
 {
     hot_load(v, s, groups);
-    groups &= ~HOT_GROUPS;
+    groups &= ~VIRT_HOT;
     if (likely(!groups))
         return;
     if (groups & CHECKED_GROUPS)
         virt_regs(v)->flags |= VIRT_UNPROVEN;
-    virt_load(v, s, groups);
+    virt_load(cpu, v, s, groups);
     virt_rows_load(rows, v, s, groups, vmcb_set);
     if (groups & VCPU_GROUP_SEG)
         seg_load(v, s);
@@ -173,7 +172,7 @@ void svm_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 g
 void svm_store(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups)
 {
     hot_store(v, s, groups);
-    groups &= ~HOT_GROUPS;
+    groups &= ~VIRT_HOT;
     if (likely(!groups))
         return;
     virt_store(v, s, groups);

@@ -40,4 +40,3 @@ u32 svm_diagnose(const struct vcpu *v);   /* VMRUN refused it: the VCPU_CHECK id
 
 /* svm_exit.c */
 enum virt_exit svm_exit(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, struct vcpu_exit *exit);
-u64 svm_pending(struct cpu *cpu, struct vcpu *v);

@@ -84,30 +84,37 @@ static void efer_load(const struct vcpu_state *s)
     mach_vmwrite(VMCS_ENTRY_CTRL, entry | (s->efer & EFER_LMA ? VMX_ENTRY_IA32E : 0));
 }
 
-/* What nearly every run moves, without tables. */
-#define HOT_GROUPS (VCPU_GROUP_GPR | VCPU_GROUP_RIP)
-
+/* What nearly every run moves, without tables. Most VMMs move RIP and leave RSP and RFLAGS as they were. */
 static inline void hot_load(struct vcpu *v, const struct vcpu_state *s, u32 groups)
 {
+    struct virt_regs *const r = virt_regs(v);
     if (groups & VCPU_GROUP_GPR) {
         mach_copy(v->resume.gpr, s->gpr, sizeof(s->gpr));
-        mach_vmwrite(VMCS_GUEST_RSP, s->gpr[RSP]);
+        if (unlikely(!(v->valid & VCPU_GROUP_GPR) || v->resume.gpr[RSP] != r->rsp)) {
+            r->rsp = v->resume.gpr[RSP];
+            mach_vmwrite(VMCS_GUEST_RSP, r->rsp);
+        }
     }
     if (groups & VCPU_GROUP_RIP) {
+        const u64 rflags = s->rflags;
         mach_vmwrite(VMCS_GUEST_RIP, s->rip);
-        mach_vmwrite(VMCS_GUEST_RFLAGS, s->rflags);
+        if (unlikely(!(v->valid & VCPU_GROUP_RIP) || rflags != r->rflags)) {
+            r->rflags = rflags;
+            mach_vmwrite(VMCS_GUEST_RFLAGS, rflags);
+        }
     }
 }
 
-static inline void hot_store(const struct vcpu *v, struct vcpu_state *s, u32 groups)
+static inline void hot_store(struct vcpu *v, struct vcpu_state *s, u32 groups)
 {
+    struct virt_regs *const r = virt_regs(v);
     if (groups & VCPU_GROUP_GPR) {
+        r->rsp = v->resume.gpr[RSP] = mach_vmread(VMCS_GUEST_RSP);
         mach_copy(s->gpr, v->resume.gpr, sizeof(s->gpr));
-        s->gpr[RSP] = mach_vmread(VMCS_GUEST_RSP);
     }
     if (groups & VCPU_GROUP_RIP) {
+        r->rflags = s->rflags = mach_vmread(VMCS_GUEST_RFLAGS);
         s->rip = mach_vmread(VMCS_GUEST_RIP);
-        s->rflags = mach_vmread(VMCS_GUEST_RFLAGS);
     }
 }
 
@@ -115,10 +122,10 @@ void vmx_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 g
 {
     vmx_current(cpu, v);
     hot_load(v, s, groups);
-    groups &= ~HOT_GROUPS;
+    groups &= ~VIRT_HOT;
     if (likely(!groups))
         return;
-    virt_load(v, s, groups);
+    virt_load(cpu, v, s, groups);
     virt_rows_load(rows, v, s, groups, field_set);
     if (groups & VCPU_GROUP_SEG)
         seg_load(s);
@@ -136,7 +143,7 @@ void vmx_store(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups
 {
     vmx_current(cpu, v);
     hot_store(v, s, groups);
-    groups &= ~HOT_GROUPS;
+    groups &= ~VIRT_HOT;
     if (likely(!groups))
         return;
     virt_store(v, s, groups);

@@ -13,12 +13,10 @@ void fpu_cpu_init(struct cpu *cpu);                      /* CR0, CR4.OSFXSR/OSXS
 u32 fpu_image_bytes(void);                               /* of this machine: 512 (FXSAVE) or the XSAVE size for XCR0 in use, at most PAGE_SIZE */
 void fpu_image_init(void *image);                        /* the reset state */
 void fpu_switch(struct cpu *cpu, void *image);           /* the registers shall hold image's state (NULL: none, TS set) */
-void fpu_lend(struct cpu *cpu, void *image, u64 xcr0);
-/* A guest with this image and this legal XCR0 is entered next. */
-static inline void fpu_enter(struct cpu *cpu, void *image, u64 xcr0)
+void fpu_lend(struct cpu *cpu, void *image, u64 xcr0);   /* a guest with this image and this legal XCR0 is entered next */
+static inline bool fpu_lends(const struct cpu *cpu, const void *image, u64 xcr0)   /* is there anything to do for that? */
 {
-    if (unlikely(cpu->fpu_owner != image || cpu->fpu & FPU_ON || cpu->xcr0_now != xcr0))
-        fpu_lend(cpu, image, xcr0);
+    return cpu->fpu_owner != image || cpu->fpu & FPU_ON || cpu->xcr0_now != xcr0;
 }
 void fpu_flush(struct cpu *cpu, void *image);            /* if the registers hold it: save to the image */
 void fpu_forget(struct cpu *cpu, void *image);           /* the image dies, or is written anew */

@@ -45,17 +45,20 @@ static void interrupt(struct cpu *cpu, u32 vector)
         boot_continue(cpu);
 }
 
-/* The short way, if nobody else wants this CPU or waits for it. */
+/* Does somebody else want this CPU, or wait for it? */
+static inline bool is_wanted(const struct cpu *cpu)
+{
+    return cpu->sched.wanted | (cpu->epoch.first != NULL);
+}
+
 static struct resume *go_on(struct cpu *cpu)
 {
-    return cpu->sched.wanted || cpu->epoch.first ? sched_resume(cpu) : sched_enter(cpu);
+    return is_wanted(cpu) ? sched_resume(cpu) : sched_enter(cpu);
 }
 
 /* A hypercall that neither has a status for its caller nor has settled it otherwise. */
 static out_of_line struct resume *unsettled(struct cpu *cpu, struct ec *ec, enum status s)
 {
-    if (likely(s == STATUS_GUEST && !(cpu->sched.wanted | (cpu->epoch.first != NULL))))
-        return vcpu_resume(cpu, ec);
     if (s == STATUS_RESTART)
         ec_restart(ec);
     cpu->sched.wanted |= s == STATUS_BLOCKED;
@@ -64,8 +67,6 @@ static out_of_line struct resume *unsettled(struct cpu *cpu, struct ec *ec, enum
 
 static out_of_line struct resume *trap_other(struct cpu *cpu, u64 trap, u64 info)
 {
-    if (likely(TRAP_KIND(trap) >= TRAP_GUEST_EXIT))
-        return vcpu_trap(cpu, trap, info);
     switch (TRAP_KIND(trap)) {
     case TRAP_EXCEPTION:
         if (!fault_is_stale(cpu->current, TRAP_VECTOR(trap), info))
@@ -84,14 +85,14 @@ struct resume *kern_trap(void *arg, u64 trap, u64 info)
 {
     struct cpu *const cpu = arg;
     if (unlikely(trap != TRAP_SYSCALL))
-        return trap_other(cpu, trap, info);
+        return TRAP_KIND(trap) >= TRAP_GUEST_EXIT ? vcpu_trap(cpu, trap, info) : trap_other(cpu, trap, info);
     struct ec *const ec = cpu->current;
     const enum status s = hypercall(cpu, ec);
     if (likely(s < STATUS_INTERNAL_FIRST))
         ec->resume.gpr[RAX] = s;
     else if (unlikely(s != STATUS_SWITCH))
-        return unsettled(cpu, ec, s);
-    if (unlikely(cpu->sched.wanted | (cpu->epoch.first != NULL)))
+        return s == STATUS_GUEST && likely(!is_wanted(cpu)) ? vcpu_resume(cpu, ec) : unsettled(cpu, ec, s);
+    if (unlikely(is_wanted(cpu)))
         return sched_resume(cpu);
     return s < STATUS_INTERNAL_FIRST && likely(!cpu->protect) ? &ec->resume : sched_enter(cpu);
 }

@@ -59,8 +59,8 @@ static void load_dirty(struct cpu *cpu, struct vcpu *v, u32 dirty)
     cpu->kern->virt->load(cpu, v, v->copy, dirty);
 }
 
-/* What stands in no VMCS or VMCB. */
-static out_of_line void store_own(struct cpu *cpu, struct vcpu *v, u32 groups)
+/* What stands in no VMCS or VMCB. Those of the groups that this machine has. */
+static built_small u32 store_own(struct cpu *cpu, struct vcpu *v, u32 groups)
 {
     struct vcpu_state *const s = v->state;
     if (groups & VCPU_GROUP_INJECT) {
@@ -73,14 +73,16 @@ static out_of_line void store_own(struct cpu *cpu, struct vcpu *v, u32 groups)
         s->fpu_bytes = v->fpu_bytes;
         s->xcr0 = v->xcr0;
     }
+    return groups & cpu->kern->virt->groups;
 }
 
-static void store_groups(struct cpu *cpu, struct vcpu *v, u32 groups, u32 valid)
+/* others: groups that stand in the state page besides. */
+static inline void store_groups(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups, u32 others)
 {
-    if (unlikely(groups & (VCPU_GROUP_INJECT | VCPU_GROUP_FPU)))
-        store_own(cpu, v, groups);
-    v->state->valid = v->valid = valid;
-    cpu->kern->virt->store(cpu, v, v->state, groups);
+    if (unlikely(groups & ~VIRT_HOT))
+        groups = store_own(cpu, v, groups);
+    s->valid = v->valid = groups | others;
+    cpu->kern->virt->store(cpu, v, s, groups);
 }
 
 /* ---- The end of a run ---- */
@@ -93,36 +95,27 @@ static void leave(struct ec *ec, struct vcpu *v)
 }
 
 /* The exit, with v->reason, stands in the state page. */
-static inline void report(struct cpu *cpu, struct vcpu *v, u64 pending)
+static inline void report(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u64 pending)
 {
-    struct vcpu_state *const s = v->state;
-    const u32 groups = (vcpu_exit_groups[v->reason] | v->want) & cpu->kern->virt->groups;
     s->pending = pending;
     s->dirty = 0;
-    store_groups(cpu, v, groups, groups);
-    if (unlikely(cpu->trace))
-        trace_exit(cpu, v);
-}
-
-static inline void complete(struct cpu *cpu, struct ec *ec, struct vcpu *v)
-{
-    report(cpu, v, v->inject);
-    ec->resume.gpr[RAX] = OK;
-    leave(ec, v);
+    store_groups(cpu, v, s, vcpu_exit_groups[v->reason] | v->want, 0);
 }
 
 /* An exit that no guest made. */
-static out_of_line void report_own(struct cpu *cpu, struct vcpu *v, u32 reason, u32 check, u64 pending)
+static built_small void report_own(struct cpu *cpu, struct vcpu *v, u32 reason, u32 check, u64 pending)
 {
-    struct vcpu_exit *const e = &v->state->exit;
-    mach_zero(e, sizeof(*e));
-    e->reason = v->reason = reason;
-    e->u.entry_failed.check = check;
-    report(cpu, v, pending);
+    struct vcpu_state *const s = v->state;
+    mach_zero(&s->exit, sizeof(s->exit));
+    s->exit.reason = v->reason = reason;
+    s->exit.u.entry_failed.check = check;
+    report(cpu, v, s, pending);
+    if (cpu->trace)
+        trace_exit(cpu, v);
 }
 
 /* Back before the guest was entered: the event asked for is still to be delivered. */
-static out_of_line struct resume *complete_early(struct cpu *cpu, struct ec *ec, u32 reason)
+static built_small struct resume *complete_early(struct cpu *cpu, struct ec *ec, u32 reason)
 {
     struct vcpu *const v = ec->vcpu;
     report_own(cpu, v, reason, 0, v->inject);
@@ -154,7 +147,7 @@ static enum status run_allowed(const struct cpu *cpu, const struct ec *ec, const
 
 /* The first run; groups that are checked before anything is loaded; a trace. OK: all is loaded, the guest may be entered. STATUS_SWITCH: back with an
  * exit already. STATUS_FEATURE. */
-static out_of_line enum status prepare(struct cpu *cpu, struct vcpu *v, u32 dirty)
+static built_small enum status prepare(struct cpu *cpu, struct vcpu *v, u32 dirty)
 {
     if (dirty & ~cpu->kern->virt->groups)
         return STATUS_FEATURE;
@@ -215,7 +208,7 @@ enum status vcpu_fetch(struct cpu *cpu, struct vcpu *v, u32 groups)
         return STATUS_BUSY;
     if (groups & ~cpu->kern->virt->groups)
         return STATUS_FEATURE;
-    store_groups(cpu, v, groups, v->valid | groups);
+    store_groups(cpu, v, v->state, groups, v->valid);
     return OK;
 }
 
@@ -228,31 +221,46 @@ static bool window_open(struct cpu *cpu, struct vcpu *v, u32 *reason)
     return open;
 }
 
-struct resume *vcpu_resume(struct cpu *cpu, struct ec *ec)
+/* Something is to be done before the entry. */
+static built_small struct resume *enter_after(struct cpu *cpu, struct ec *ec)
 {
     struct vcpu *const v = ec->vcpu;
     u32 reason;
-    if (unlikely(atomic_load(&v->kick))) {
+    if (atomic_load(&v->kick)) {
         atomic_store(&v->kick, 0);
         return complete_early(cpu, ec, VCPU_EXIT_KICKED);
     }
-    if (unlikely(v->windows) && !v->inject && window_open(cpu, v, &reason))
+    if (v->windows && !v->inject && window_open(cpu, v, &reason))
         return complete_early(cpu, ec, reason);
     /* Announced before the first translation is cached: pairs with a requester that changes the table and then reads `cpus`. A
      * request made before that is served here, a later one interrupts the guest. */
     if (!(atomic_load(&v->space->cpus) & bit(cpu->id)))
         atomic_fetch_or(&v->space->cpus, bit(cpu->id));
-    if (unlikely(atomic_load(&cpu->tlb.requested) != atomic_load(&cpu->tlb.done)))
-        tlb_handle(cpu);
-    fpu_enter(cpu, v->fpu, v->xcr0);
-    if (unlikely(cpu->protect))
+    tlb_handle(cpu);
+    fpu_lend(cpu, v->fpu, v->xcr0);
+    if (cpu->protect)
         protect_enter(cpu, v);
     return cpu->kern->virt->enter(cpu, v);
 }
 
-/* Not back to the EC at once. */
-static out_of_line struct resume *go_on(struct cpu *cpu, enum virt_exit what)
+/* The kick first: pairs with vcpu_kick. The request for a flush after `cpus`. */
+struct resume *vcpu_resume(struct cpu *cpu, struct ec *ec)
 {
+    struct vcpu *const v = ec->vcpu;
+    if (unlikely(atomic_load(&v->kick) | v->windows | cpu->protect))
+        return enter_after(cpu, ec);
+    if (unlikely(!(atomic_load(&v->space->cpus) & bit(cpu->id))))
+        return enter_after(cpu, ec);
+    if (unlikely(atomic_load(&cpu->tlb.requested) != atomic_load(&cpu->tlb.done) || fpu_lends(cpu, v->fpu, v->xcr0)))
+        return enter_after(cpu, ec);
+    return cpu->kern->virt->enter(cpu, v);
+}
+
+/* Not back to the EC at once. */
+static built_small struct resume *go_on(struct cpu *cpu, struct vcpu *v, enum virt_exit what)
+{
+    if (what == VIRT_EXIT_VMM && cpu->trace)
+        trace_exit(cpu, v);
     if (what == VIRT_EXIT_WINDOW) {
         cpu->idle.kind = RESUME_WINDOW;
         return &cpu->idle;
@@ -261,16 +269,19 @@ static out_of_line struct resume *go_on(struct cpu *cpu, enum virt_exit what)
     return quiet ? sched_enter(cpu) : sched_resume(cpu);
 }
 
-struct resume *vcpu_trap(struct cpu *cpu, u64 trap, u64 info)
+out_of_line struct resume *vcpu_trap(struct cpu *cpu, u64 trap, u64 info)
 {
     struct ec *const ec = cpu->current;
     struct vcpu *const v = ec->vcpu;
-    const enum virt_exit what = cpu->kern->virt->exit(cpu, v, trap, info, &v->state->exit);
+    struct vcpu_state *const s = v->state;
+    const enum virt_exit what = cpu->kern->virt->exit(cpu, v, trap, info, &s->exit);
     if (unlikely(what != VIRT_EXIT_VMM))
-        return go_on(cpu, what);
-    complete(cpu, ec, v);
+        return go_on(cpu, v, what);
+    report(cpu, v, s, v->inject);
+    ec->resume.gpr[RAX] = OK;
+    leave(ec, v);
     /* Nobody else wants this CPU or waits for it, and the EC is as it was, its space still loaded. */
     if (likely(!((u64)cpu->epoch.first | (u64)cpu->trace | (u64)ec->fpu | cpu->sched.wanted | cpu->protect)))
         return &ec->resume;
-    return go_on(cpu, what);
+    return go_on(cpu, v, what);
 }

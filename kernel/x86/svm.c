@@ -102,15 +102,16 @@ static u32 svm_open(struct cpu *cpu, struct vcpu *v)
     return (virt_regs(v)->flags & VIRT_NMI_BLOCKED ? 0 : VCPU_WINDOW_NMI) | (vmcb_get(v, VMCB(rflags)) & RFLAGS_IF ? VCPU_WINDOW_INTR : 0);
 }
 
+static inline bool is_stale(const struct cpu *cpu, const struct vcpu *v)
+{
+    return v->tag_epoch != cpu->virt.tag_epoch || cpu->virt.tag_flush;
+}
+
 static void tag(struct cpu *cpu, struct vcpu *v)
 {
-    u64 flush = SVM_TLB_KEEP;
-    if (unlikely(v->tag_epoch != cpu->virt.tag_epoch || cpu->virt.tag_flush)) {
-        virt_tag(cpu, v);
-        flush = cpu->virt.tag_flush ? SVM_TLB_ALL : SVM_TLB_KEEP;
-        cpu->virt.tag_flush = false;
-    }
-    vmcb_set(v, VMCB(asid), v->tag | flush << 32);
+    virt_tag(cpu, v);
+    vmcb_set(v, VMCB(asid), v->tag | (u64)(cpu->virt.tag_flush ? SVM_TLB_ALL : SVM_TLB_KEEP) << 32);
+    cpu->virt.tag_flush = false;
 }
 
 /* The interrupt window is a virtual interrupt that is intercepted, so never delivered. There is no NMI window: while NMIs are blocked IRET
@@ -119,7 +120,7 @@ static void intercepts(struct cpu *cpu, struct vcpu *v)
 {
     struct virt_regs *const r = virt_regs(v);
     const u64 flags = r->flags, wishes = virt_wishes(v, flags);
-    if (likely(wishes == r->control))
+    if (wishes == r->control)
         return;
     r->control = wishes;
     const bool window = v->windows & VCPU_WINDOW_INTR, tsc = flags & VIRT_RDTSC;
@@ -138,10 +139,6 @@ static void inject(struct cpu *cpu, struct vcpu *v)
 {
     struct virt_regs *const r = virt_regs(v);
     u64 event = v->inject;
-    if (likely(!event)) {
-        vmcb_set(v, VMCB(event_inj), 0);
-        return;
-    }
     if (event & 0x400) {
         if ((event >> 8 & 7) != SVM_EVENT_SOFT_INTR)
             event = (event & ~0x700ul) | (u64)SVM_EVENT_EXCEPTION << 8;
@@ -162,21 +159,33 @@ static void inject(struct cpu *cpu, struct vcpu *v)
 static void keep(struct vcpu *v)
 {
     struct virt_regs *const r = virt_regs(v);
-    if (unlikely(v->inject && (v->inject >> 8 & 7) >= SVM_EVENT_EXCEPTION))
+    if (v->inject && (v->inject >> 8 & 7) >= SVM_EVENT_EXCEPTION)
         r->flags |= VIRT_UNPROVEN;
-    if (unlikely(r->flags & VIRT_UNPROVEN))
+    if (r->flags & VIRT_UNPROVEN)
         svm_keep(v);
+}
+
+/* Not every entry needs it. */
+static built_small void prepare(struct cpu *cpu, struct vcpu *v)
+{
+    virt_regs(v)->rip = vmcb_get(v, VMCB(rip));
+    keep(v);
+    if (v->inject)
+        inject(cpu, v);
+    intercepts(cpu, v);
+    tag(cpu, v);
+    if (virt_regs(v)->flags & VIRT_SWITCHED)
+        virt_enter_switch(cpu, v);
 }
 
 static struct resume *svm_enter(struct cpu *cpu, struct vcpu *v)
 {
-    virt_regs(v)->rip = vmcb_get(v, VMCB(rip));
-    keep(v);
-    inject(cpu, v);
-    intercepts(cpu, v);
-    tag(cpu, v);
-    if (unlikely(virt_regs(v)->flags & VIRT_SWITCHED))
-        virt_enter_switch(cpu, v);
+    const struct virt_regs *const r = virt_regs(v);
+    void *const hw = v->hw;
+    vmcb_write(hw, VMCB(event_inj), 0);
+    vmcb_write(hw, VMCB(asid), v->tag | (u64)SVM_TLB_KEEP << 32);
+    if (unlikely(v->inject | (r->flags & (VIRT_UNPROVEN | VIRT_IRET | VIRT_SWITCHED))) || virt_wishes(v, r->flags) != r->control || is_stale(cpu, v))
+        prepare(cpu, v);
     return &v->resume;
 }
 

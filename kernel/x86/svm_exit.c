@@ -5,24 +5,18 @@
 #include "arch/x86.h"
 #include "svm_x86.h"
 
-/* What #VMEXIT says of itself. */
-struct cause {
-    u32 code;
-    u64 info1, info2;
-};
-
-static u32 insn_len(const struct cpu *cpu, const struct vcpu *v, const struct cause *c)
+static inline u32 insn_len(const struct cpu *cpu, const struct vcpu *v, u32 code, u64 info2)
 {
-    const bool io = c->code == SVM_EXIT_IO;
+    const bool io = code == SVM_EXIT_IO;
     if (!io && !(cpu->virt.fixed[SVM_FIXED_FEATURES] & CPUID_SVM_NRIP))
         return 0;
-    const u64 bytes = (io ? c->info2 : vmcb_get(v, VMCB(next_rip))) - vmcb_get(v, VMCB(rip));
+    const u64 bytes = (io ? info2 : vmcb_get(v, VMCB(next_rip))) - vmcb_get(v, VMCB(rip));
     return bytes <= 15 ? (u32)bytes : 0;
 }
 
-static void fill_io(struct vcpu *v, struct vcpu_exit *e, const struct cause *c)
+static void fill_io(struct vcpu *v, struct vcpu_exit *e, u32 code, u64 info1, u64 info2)
 {
-    const u64 i = c->info1;
+    const u64 i = info1;
     const u32 address_size = i & SVM_IO_STRING ? SVM_IO_ADDRESS(i) * 2 : 0;   /* bits 1, 2, 4 of 16-bit words; 0: not said */
     e->u.io.port = (u16)SVM_IO_PORT(i);
     e->u.io.size = (u8)SVM_IO_SIZE(i);
@@ -33,44 +27,44 @@ static void fill_io(struct vcpu *v, struct vcpu_exit *e, const struct cause *c)
     e->u.io.count = virt_io_count(v, i & SVM_IO_REP, address_size);
 }
 
-static void fill_npf(struct vcpu *v, struct vcpu_exit *e, const struct cause *c)
+static void fill_npf(struct vcpu *v, struct vcpu_exit *e, u32 code, u64 info1, u64 info2)
 {
-    const u64 i = c->info1;
-    e->u.mmio.gpa = c->info2;
+    const u64 i = info1;
+    e->u.mmio.gpa = info2;
     e->u.mmio.access = i & SVM_NPF_FETCH ? RIGHT_X : i & SVM_NPF_WRITE ? RIGHT_W : RIGHT_R;
     e->u.mmio.present = i & SVM_NPF_PRESENT ? RIGHT_R : 0;
 }
 
-static void fill_msr(struct vcpu *v, struct vcpu_exit *e, const struct cause *c)
+static void fill_msr(struct vcpu *v, struct vcpu_exit *e, u32 code, u64 info1, u64 info2)
 {
     e->u.msr.index = (u32)v->resume.gpr[RCX];
-    e->reason = v->reason = c->info1 & 1 ? VCPU_EXIT_MSR_WRITE : VCPU_EXIT_MSR_READ;
+    e->reason = v->reason = info1 & 1 ? VCPU_EXIT_MSR_WRITE : VCPU_EXIT_MSR_READ;
 }
 
-static void fill_cr(struct vcpu *v, struct vcpu_exit *e, const struct cause *c)
+static void fill_cr(struct vcpu *v, struct vcpu_exit *e, u32 code, u64 info1, u64 info2)
 {
-    e->u.cr.number = c->code & 0xf;
-    e->u.cr.write = c->code >= SVM_EXIT_CR_WRITE;
-    e->u.cr.kind = c->info1 & SVM_CR_MOV ? 0 : 3;   /* without decode assists nothing is said */
-    e->u.cr.gpr = c->info1 & SVM_CR_MOV ? (u32)c->info1 & 0xf : 0;
+    e->u.cr.number = code & 0xf;
+    e->u.cr.write = code >= SVM_EXIT_CR_WRITE;
+    e->u.cr.kind = info1 & SVM_CR_MOV ? 0 : 3;   /* without decode assists nothing is said */
+    e->u.cr.gpr = info1 & SVM_CR_MOV ? (u32)info1 & 0xf : 0;
 }
 
-static void fill_exception(struct vcpu *v, struct vcpu_exit *e, const struct cause *c)
+static void fill_exception(struct vcpu *v, struct vcpu_exit *e, u32 code, u64 info1, u64 info2)
 {
-    const u32 vector = c->code - SVM_EXIT_EXCEPTION;
+    const u32 vector = code - SVM_EXIT_EXCEPTION;
     const bool error = VECTORS_WITH_ERROR >> vector & 1;
     e->u.exception.vector = vector;
     e->u.exception.error_valid = error;
-    e->u.exception.error = error ? (u32)c->info1 : 0;
-    e->u.exception.address = vector == VECTOR_PF ? c->info2 : vector == VECTOR_DB ? vmcb_get(v, VMCB(dr6)) : 0;
+    e->u.exception.error = error ? (u32)info1 : 0;
+    e->u.exception.address = vector == VECTOR_PF ? info2 : vector == VECTOR_DB ? vmcb_get(v, VMCB(dr6)) : 0;
 }
 
-enum { ROW_OTHER, ROW_CR, ROW_EXCEPTION, ROW_NPF, ROW_IO, ROW_CPUID, ROW_MSR, ROW_HLT, ROW_VINTR, ROW_VMMCALL, ROW_SHUTDOWN };
+/* insn: the exit is an instruction's, whose length may be told. */
+enum { ROW_NONE, ROW_CR, ROW_EXCEPTION, ROW_NPF, ROW_IO, ROW_CPUID, ROW_MSR, ROW_HLT, ROW_VINTR, ROW_VMMCALL, ROW_SHUTDOWN, ROW_OTHER };
 static const struct {
     u8 reason, insn;
-    void (*fill)(struct vcpu *v, struct vcpu_exit *e, const struct cause *c);
+    void (*fill)(struct vcpu *v, struct vcpu_exit *e, u32 code, u64 info1, u64 info2);
 } rows[] = {
-    [ROW_OTHER] = { VCPU_EXIT_OTHER, true, NULL },
     [ROW_CR] = { VCPU_EXIT_CR, true, fill_cr },
     [ROW_EXCEPTION] = { VCPU_EXIT_EXCEPTION, false, fill_exception },
     [ROW_NPF] = { VCPU_EXIT_MMIO, false, fill_npf },
@@ -81,34 +75,42 @@ static const struct {
     [ROW_VINTR] = { VCPU_EXIT_INTR_WINDOW, false, NULL },
     [ROW_VMMCALL] = { VCPU_EXIT_HYPERCALL, true, NULL },
     [ROW_SHUTDOWN] = { VCPU_EXIT_SHUTDOWN, false, NULL },
+    [ROW_OTHER] = { VCPU_EXIT_OTHER, true, NULL },
 };
 
-static u32 row_of(u32 code)
+/* Of the two words of intercepts from SVM_EXIT_INTR on. */
+static inline u32 row_intercepted(u32 code)
 {
     static const u8 row[] = {
 #define AT(code) [(code) - SVM_EXIT_INTR]
         AT(SVM_EXIT_IO) = ROW_IO, AT(SVM_EXIT_CPUID) = ROW_CPUID, AT(SVM_EXIT_MSR) = ROW_MSR, AT(SVM_EXIT_HLT) = ROW_HLT,
         AT(SVM_EXIT_VINTR) = ROW_VINTR, AT(SVM_EXIT_VMMCALL) = ROW_VMMCALL, AT(SVM_EXIT_SHUTDOWN) = ROW_SHUTDOWN,
     };
-    if (likely(code - SVM_EXIT_INTR < array_size(row)))
-        return row[code - SVM_EXIT_INTR];
+    const u32 i = code - SVM_EXIT_INTR;
+    return likely(i < array_size(row)) ? row[i] : ROW_NONE;
+}
+
+static u32 row_of(u32 code)
+{
+    const u32 row = row_intercepted(code);
+    if (row)
+        return row;
     if (code == SVM_EXIT_NPF)
         return ROW_NPF;
     return code < SVM_EXIT_CR_WRITE + 16 ? ROW_CR : code - SVM_EXIT_EXCEPTION < 32 ? ROW_EXCEPTION : ROW_OTHER;
 }
 
-static void neutral(struct cpu *cpu, struct vcpu *v, u32 code, struct vcpu_exit *e)
+static inline void neutral(struct cpu *cpu, struct vcpu *v, u32 code, u32 row, struct vcpu_exit *e)
 {
-    const struct cause c = { code, vmcb_get(v, VMCB(exit_info1)), vmcb_get(v, VMCB(exit_info2)) };
-    const u32 i = row_of(code);
-    virt_exit_write(v, e, rows[i].reason, rows[i].insn ? insn_len(cpu, v, &c) : 0, code, c.info1, c.info2);
-    if (rows[i].fill)
-        rows[i].fill(v, e, &c);
+    const u64 info1 = vmcb_get(v, VMCB(exit_info1)), info2 = vmcb_get(v, VMCB(exit_info2));
+    virt_exit_write(v, e, rows[row].reason, rows[row].insn ? insn_len(cpu, v, code, info2) : 0, code, info1, info2);
+    if (rows[row].fill)
+        rows[row].fill(v, e, code, info1, info2);
 }
 
 /* Some implementations leave the host's state in the save area when VMRUN refuses it (QEMU 7.2 does, RIP to DR7, and drops V_IRQ): put back what
  * stood there. A copy exists only of a state that can be refused: one that no VMRUN has accepted since a checked part of it was loaded. */
-static enum virt_exit failed(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e)
+static built_small enum virt_exit failed(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e)
 {
     struct virt_regs *const r = virt_regs(v);
     if (r->flags & VIRT_UNPROVEN)
@@ -163,7 +165,7 @@ static bool handled(struct cpu *cpu, struct vcpu *v, u32 code, enum virt_exit *w
 }
 
 /* After an exit: the event that was not delivered. */
-static out_of_line u64 pending(struct vcpu *v, u64 info)
+static u64 pending(struct vcpu *v, u64 info)
 {
     struct virt_regs *const r = virt_regs(v);
     const bool failed = r->flags & VIRT_FAILED, advanced = r->flags & VIRT_RIP_ADVANCED;
@@ -182,31 +184,40 @@ static enum virt_exit left(struct cpu *cpu, struct vcpu *v, u32 code, struct vcp
 {
     struct virt_regs *const r = virt_regs(v);
     enum virt_exit what;
-    if (unlikely(code == (u32)SVM_EXIT_INVALID))
+    if (code == (u32)SVM_EXIT_INVALID)
         return failed(cpu, v, e);
     r->flags = code == SVM_EXIT_SHUTDOWN ? r->flags | VIRT_UNPROVEN : r->flags & ~VIRT_UNPROVEN;   /* it leaves anything (15.14.3) */
     if (r->flags & VIRT_IRET && vmcb_get(v, VMCB(rip)) != r->rip)
         r->flags &= ~(VIRT_IRET | VIRT_NMI_BLOCKED);   /* the IRET was executed */
     if (handled(cpu, v, code, &what))
         return what;
-    neutral(cpu, v, code, e);
+    neutral(cpu, v, code, row_of(code), e);
     return VIRT_EXIT_VMM;
 }
 
-enum virt_exit svm_exit(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, struct vcpu_exit *e)
+static built_small enum virt_exit exit_any(struct cpu *cpu, struct vcpu *v, u32 code, u64 event, struct vcpu_exit *e)
 {
     struct virt_regs *const r = virt_regs(v);
-    if (unlikely(r->flags & VIRT_SWITCHED)) {
+    if (r->flags & VIRT_SWITCHED)
         virt_leave_switch(cpu, v);
-        if (r->flags & VIRT_DR && !(vmcb_get(v, VMCB(dr7)) & VIRT_DR7_ENABLED))
-            r->flags &= ~VIRT_DR;   /* saved; until the guest touches them again nothing is switched */
-    }
+    if (r->flags & VIRT_DR && !(vmcb_get(v, VMCB(dr7)) & VIRT_DR7_ENABLED))
+        r->flags &= ~VIRT_DR;   /* saved; until the guest touches them again nothing is switched */
     r->flags &= ~(VIRT_FAILED | VIRT_REFLECT);
-    const enum virt_exit what = left(cpu, v, (u32)vmcb_get(v, VMCB(exit_code)), e);
-    const u64 event = vmcb_get(v, VMCB(exit_int_info));
-    if (unlikely(event & SVM_EVENT_VALID || r->flags & (VIRT_FAILED | VIRT_REFLECT | VIRT_RIP_ADVANCED)))
-        v->inject = pending(v, event);
-    else
-        v->inject = 0;
+    const enum virt_exit what = left(cpu, v, code, e);
+    v->inject = pending(v, event);
     return what;
+}
+
+/* The short way: an instruction, and nothing else to be seen to. */
+#define SEEN_TO (VIRT_SWITCHED | VIRT_FAILED | VIRT_REFLECT | VIRT_RIP_ADVANCED | VIRT_UNPROVEN | VIRT_IRET)
+
+enum virt_exit svm_exit(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, struct vcpu_exit *e)
+{
+    const u32 code = (u32)vmcb_get(v, VMCB(exit_code)), row = row_intercepted(code);
+    const u64 event = vmcb_get(v, VMCB(exit_int_info));
+    if (unlikely(!rows[row].insn || event & SVM_EVENT_VALID || virt_regs(v)->flags & SEEN_TO))
+        return exit_any(cpu, v, code, event, e);
+    v->inject = 0;
+    neutral(cpu, v, code, row, e);
+    return VIRT_EXIT_VMM;
 }

@@ -153,7 +153,7 @@ u64 virt_dr6(u64 dr6, u64 causes)
 /* flag follows fact. */
 static void flag(struct virt_regs *r, u64 bits, bool fact)
 {
-    r->flags = fact ? r->flags | bits : r->flags & ~bits;
+    r->flags = (r->flags & ~bits) | (fact ? bits : 0);
 }
 
 void virt_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups)

@@ -130,7 +130,7 @@ static u32 failed_check(const struct vcpu *v, u32 basic, u32 error, u64 qualific
     return vmx_diagnose();
 }
 
-static enum virt_exit failed(struct vcpu *v, u64 reason, u32 error, struct vcpu_exit *e)
+static built_small enum virt_exit failed(struct vcpu *v, u64 reason, u32 error, struct vcpu_exit *e)
 {
     const u64 qualification = reason & VMX_REASON_FAILED ? mach_vmread(VMCS_EXIT_QUALIFICATION) : 0;   /* VMfail leaves an old one there */
     virt_exit_write(v, e, VCPU_EXIT_ENTRY_FAILED, 0, reason, qualification, 0);
@@ -259,9 +259,10 @@ static enum virt_exit other(struct cpu *cpu, struct vcpu *v, u64 raw, struct vcp
     return VIRT_EXIT_VMM;
 }
 
-static out_of_line enum virt_exit no_instruction(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, u64 raw, struct vcpu_exit *e)
+static built_small enum virt_exit no_instruction(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, u64 raw, struct vcpu_exit *e)
 {
     enum virt_exit what;
+    virt_regs(v)->flags &= ~(VIRT_FAILED | VIRT_REFLECT);
     if (TRAP_KIND(trap) == TRAP_GUEST_FAILED)
         what = failed(v, 0, info == 2 ? (u32)mach_vmread(VMCS_INSN_ERROR) : 0, e);
     else
@@ -273,7 +274,6 @@ static out_of_line enum virt_exit no_instruction(struct cpu *cpu, struct vcpu *v
 enum virt_exit vmx_exit(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, struct vcpu_exit *e)
 {
     vmx_leave(cpu, v);
-    virt_regs(v)->flags &= ~(VIRT_FAILED | VIRT_REFLECT);
     const u64 raw = likely(TRAP_KIND(trap) == TRAP_GUEST_EXIT) ? mach_vmread(VMCS_EXIT_REASON) : VMX_REASON_FAILED;
     const u32 basic = VMX_REASON_BASIC(raw);
     if (likely(!(raw & VMX_REASON_FAILED)))
@@ -281,10 +281,10 @@ enum virt_exit vmx_exit(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, str
     if (unlikely(raw & VMX_REASON_FAILED || basic >= array_size(reasons) || !(reasons[basic].reads & LEN)))
         return no_instruction(cpu, v, trap, info, raw, e);
     const struct reason *const r = &reasons[basic];
-    const u64 q = r->reads & QUAL ? mach_vmread(VMCS_EXIT_QUALIFICATION) : 0;
+    const u64 q = unlikely(r->reads & QUAL) ? mach_vmread(VMCS_EXIT_QUALIFICATION) : 0;
+    v->inject = 0;
     virt_exit_write(v, e, r->neutral, (u32)mach_vmread(VMCS_EXIT_INSN_LEN), raw, q, 0);
     if (r->fill)
         r->fill(cpu, v, e, q);
-    v->inject = 0;
     return VIRT_EXIT_VMM;
 }

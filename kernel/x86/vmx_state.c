@@ -88,14 +88,14 @@ static void efer_load(const struct vcpu_state *s)
 static inline void hot_load(struct vcpu *v, const struct vcpu_state *s, u32 groups)
 {
     struct virt_regs *const r = virt_regs(v);
-    if (groups & VCPU_GROUP_GPR) {
+    if (likely(groups & VCPU_GROUP_GPR)) {
         mach_copy(v->resume.gpr, s->gpr, sizeof(s->gpr));
         if (unlikely(!(v->valid & VCPU_GROUP_GPR) || v->resume.gpr[RSP] != r->rsp)) {
             r->rsp = v->resume.gpr[RSP];
             mach_vmwrite(VMCS_GUEST_RSP, r->rsp);
         }
     }
-    if (groups & VCPU_GROUP_RIP) {
+    if (likely(groups & VCPU_GROUP_RIP)) {
         const u64 rflags = s->rflags;
         mach_vmwrite(VMCS_GUEST_RIP, s->rip);
         if (unlikely(!(v->valid & VCPU_GROUP_RIP) || rflags != r->rflags)) {
@@ -108,23 +108,18 @@ static inline void hot_load(struct vcpu *v, const struct vcpu_state *s, u32 grou
 static inline void hot_store(struct vcpu *v, struct vcpu_state *s, u32 groups)
 {
     struct virt_regs *const r = virt_regs(v);
-    if (groups & VCPU_GROUP_GPR) {
+    if (likely(groups & VCPU_GROUP_GPR)) {
         r->rsp = v->resume.gpr[RSP] = mach_vmread(VMCS_GUEST_RSP);
         mach_copy(s->gpr, v->resume.gpr, sizeof(s->gpr));
     }
-    if (groups & VCPU_GROUP_RIP) {
+    if (likely(groups & VCPU_GROUP_RIP)) {
         r->rflags = s->rflags = mach_vmread(VMCS_GUEST_RFLAGS);
         s->rip = mach_vmread(VMCS_GUEST_RIP);
     }
 }
 
-void vmx_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups)
+static built_small void load_rest(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups)
 {
-    vmx_current(cpu, v);
-    hot_load(v, s, groups);
-    groups &= ~VIRT_HOT;
-    if (likely(!groups))
-        return;
     virt_load(cpu, v, s, groups);
     virt_rows_load(rows, v, s, groups, field_set);
     if (groups & VCPU_GROUP_SEG)
@@ -139,13 +134,16 @@ void vmx_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 g
         v->tag_epoch = 0;   /* what the guest's own tables translated to is stale: a fresh tag */
 }
 
-void vmx_store(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups)
+void vmx_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups)
 {
     vmx_current(cpu, v);
-    hot_store(v, s, groups);
-    groups &= ~VIRT_HOT;
-    if (likely(!groups))
-        return;
+    hot_load(v, s, groups);
+    if (unlikely(groups & ~VIRT_HOT))
+        load_rest(cpu, v, s, groups & ~VIRT_HOT);
+}
+
+static built_small void store_rest(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups)
+{
     virt_store(v, s, groups);
     virt_rows_store(rows, v, s, groups, field_get);
     if (groups & VCPU_GROUP_SEG)
@@ -154,4 +152,12 @@ void vmx_store(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups
         cr_store(s);
     if (groups & VCPU_GROUP_ACTIVITY)
         s->activity = VCPU_ACTIVITY_ACTIVE;
+}
+
+void vmx_store(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups)
+{
+    vmx_current(cpu, v);
+    hot_store(v, s, groups);
+    if (unlikely(groups & ~VIRT_HOT))
+        store_rest(cpu, v, s, groups & ~VIRT_HOT);
 }

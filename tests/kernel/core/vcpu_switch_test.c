@@ -29,6 +29,7 @@ static void host_registers_are_back(void **state)
     assert_int_equal(guest_run(g, VCPU_GROUP_SYSCALL | VCPU_GROUP_EFER), VCPU_EXIT_HYPERCALL);
     assert_int_equal(g->seen.lstar, 0x1111000);
     assert_int_equal(g->seen.kernel_gs, 0x2222000);
+    assert_int_equal(g->seen.tsc_aux, 77);
     for (u32 i = 2; i < 5; i++)
         assert_int_equal(guest_sim_register(s, 0, i), before[i]);
     guest_close(g);

@@ -15,7 +15,7 @@ struct virt_regs {
     u64 exceptions;            /* vectors whose exits the VMM asked for */
     u64 reflect;               /* VIRT_REFLECT: what pending reports */
     u64 control;               /* what the processor-based controls or intercepts were made from: virt_wishes; VIRT_WISHES_NONE: nothing yet */
-    u64 rsp, rflags;           /* VMX: as the VMCS has them, if GPR, or RIP, is in vcpu.valid */
+    u64 rsp, rflags;           /* VMX: as the VMCS has them before a run, if GPR, or RIP, is in vcpu.valid */
     u64 host_cr3;              /* VMX: as the VMCS has it */
     u64 rip;                   /* SVM: as at the entry, see svm_exit.c */
 };

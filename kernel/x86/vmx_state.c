@@ -87,21 +87,17 @@ static void efer_load(const struct vcpu_state *s)
 /* What nearly every run moves, without tables. Most VMMs move RIP and leave RSP and RFLAGS as they were. */
 static inline void hot_load(struct vcpu *v, const struct vcpu_state *s, u32 groups)
 {
-    struct virt_regs *const r = virt_regs(v);
+    const struct virt_regs *const r = virt_regs(v);
     if (likely(groups & VCPU_GROUP_GPR)) {
         mach_copy(v->resume.gpr, s->gpr, sizeof(s->gpr));
-        if (unlikely(!(v->valid & VCPU_GROUP_GPR) || v->resume.gpr[RSP] != r->rsp)) {
-            r->rsp = v->resume.gpr[RSP];
-            mach_vmwrite(VMCS_GUEST_RSP, r->rsp);
-        }
+        if (unlikely(!(v->valid & VCPU_GROUP_GPR) || v->resume.gpr[RSP] != r->rsp))
+            mach_vmwrite(VMCS_GUEST_RSP, v->resume.gpr[RSP]);
     }
     if (likely(groups & VCPU_GROUP_RIP)) {
         const u64 rflags = s->rflags;
         mach_vmwrite(VMCS_GUEST_RIP, s->rip);
-        if (unlikely(!(v->valid & VCPU_GROUP_RIP) || rflags != r->rflags)) {
-            r->rflags = rflags;
+        if (unlikely(!(v->valid & VCPU_GROUP_RIP) || rflags != r->rflags))
             mach_vmwrite(VMCS_GUEST_RFLAGS, rflags);
-        }
     }
 }
 

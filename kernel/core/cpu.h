@@ -19,7 +19,8 @@ struct space_mem;
 #define DUE_RELEASE 0x2u           /* something waits here for its epoch */
 #define DUE_PROTECT 0x4u           /* something is done against speculation: protect.h. Constant after boot */
 #define DUE_FPU     0x8u           /* CR0.TS is clear */
-#define DUE_FOLLOW  0x10u          /* current runs on behalf of an EC_HELPING one: whoever runs after it must be looked for */
+#define DUE_XCR0    0x10u          /* XCR0 is that of the guest that ran last */
+#define DUE_FOLLOW  0x20u          /* current runs on behalf of an EC_HELPING one: whoever runs after it must be looked for */
 
 struct cpu {
     /* This CPU only. */
@@ -39,6 +40,7 @@ struct cpu {
     struct vcpu *vcpu;             /* the vCPU whose hardware state is on this CPU */
     void *fpu_owner;               /* whose FPU state the registers hold: an EC or a vCPU, see fpu.h */
     u64 xcr0;                      /* what fpu.c set; 0: no XSAVE */
+    u64 xcr0_now;                  /* what XCR0 is; 1: no XSAVE */
     u32 protect;                   /* PROTECT_*: what is done against speculation here */
     u64 protect_vcpu;              /* the vCPU that was entered last: its id + 1 */
     bool x2apic, tsc_deadline;     /* what the local APIC is and its timer can: apic.c */

@@ -4,13 +4,14 @@
 #include "hypercall.h"
 #include "vcpu.h"
 
-SYS(vcpu_run)
+/* Into the guest at once, if nobody else wants this CPU or waits for it. */
+struct resume *sys_vcpu_run(struct cpu *cpu, struct ec *ec)
 {
     struct vcpu *vcpu;
-    const enum status s = cap_vcpu(ec, a->vcpu, PERM_VCPU_RUN, &vcpu);
-    if (s != OK)
-        return s;
-    return vcpu_run(cpu, ec, vcpu);
+    enum status s = cap_vcpu(ec, SYS_ARGS(vcpu_run, ec)->vcpu, PERM_VCPU_RUN, &vcpu);
+    if (likely(s == OK))
+        s = vcpu_run(cpu, ec, vcpu);
+    return likely(s == STATUS_SWITCH && !(cpu->due & (DUE_CHOICE | DUE_RELEASE))) ? vcpu_resume(cpu, ec) : hypercall_end(cpu, ec, s);
 }
 
 SYS(vcpu_kick)

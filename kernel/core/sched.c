@@ -263,10 +263,10 @@ struct resume *sched_enter(struct cpu *cpu)
         if (cpu->protect)
             protect_switch(cpu);
     }
-    if (cpu->protect)
-        protect_enter(cpu, ec->vcpu);
     if (ec->vcpu)
         return vcpu_resume(cpu, ec);
+    if (cpu->protect)
+        protect_enter(cpu, NULL);
     fpu_switch(cpu, ec->fpu);
     return &ec->resume;
 }

@@ -25,6 +25,7 @@ struct vcpu {
     u32 id;                        /* in order of creation; for traces */
     bool started;                  /* STARTUP was delivered */
     u32 want, valid;               /* groups asked for by this run; groups that stand in the state page */
+    u32 reason;                    /* of the last neutral exit */
     void *hw;                      /* VMCS or VMCB page */
     u64 hw_phys;
     u64 tag, tag_epoch;            /* VPID or ASID and the epoch it is from; epoch 0: needs a fresh one */

@@ -195,7 +195,7 @@ static enum virt_exit left(struct cpu *cpu, struct vcpu *v, u32 code, struct vcp
     return VIRT_EXIT_VMM;
 }
 
-static seldom enum virt_exit exit_any(struct cpu *cpu, struct vcpu *v, u32 code, u64 event, struct vcpu_exit *e)
+static seldom enum virt_exit exit_any(struct cpu *cpu, struct vcpu *v, u32 code, struct vcpu_exit *e)
 {
     struct virt_regs *const r = virt_regs(v);
     if (r->flags & VIRT_SWITCHED)
@@ -204,19 +204,18 @@ static seldom enum virt_exit exit_any(struct cpu *cpu, struct vcpu *v, u32 code,
         r->flags &= ~VIRT_DR;   /* saved; until the guest touches them again nothing is switched */
     r->flags &= ~(VIRT_FAILED | VIRT_REFLECT);
     const enum virt_exit what = left(cpu, v, code, e);
-    v->inject = pending(v, event);
+    v->inject = pending(v, vmcb_get(v, VMCB(exit_int_info)));
     return what;
 }
 
-/* The short way: an instruction, and nothing else to be seen to. */
-#define SEEN_TO (VIRT_SWITCHED | VIRT_FAILED | VIRT_REFLECT | VIRT_RIP_ADVANCED | VIRT_UNPROVEN | VIRT_IRET)
+/* The short way: an instruction, which no delivery of an event is (15.7.2), and nothing else to be seen to. */
+#define SEEN_TO (VIRT_SWITCHED | VIRT_UNPROVEN | VIRT_IRET)   /* whose RIP was advanced is unproven */
 
 enum virt_exit svm_exit(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, struct vcpu_exit *e)
 {
     const u32 code = (u32)vmcb_get(v, VMCB(exit_code)), row = row_intercepted(code);
-    const u64 event = vmcb_get(v, VMCB(exit_int_info));
-    if (unlikely(!rows[row].insn || event & SVM_EVENT_VALID || virt_regs(v)->flags & SEEN_TO))
-        return exit_any(cpu, v, code, event, e);
+    if (unlikely(!rows[row].insn || virt_regs(v)->flags & SEEN_TO))
+        return exit_any(cpu, v, code, e);
     v->inject = 0;
     neutral(cpu, v, code, row, e);
     return VIRT_EXIT_VMM;

@@ -31,6 +31,12 @@ static void plain_processor_says_less(void **state)
     guest_close(g);
 }
 
+static void fault_of_its_own(struct guest *g, struct sim_guest *guest)
+{
+    guest->event = VCPU_EVENT_EXCEPTION(VECTOR_DE);
+    guest->rip = 0x3000;
+}
+
 /* INT n asked for by the VMM: the return address is behind it. If it is not delivered RIP stands at it again. */
 static void software_interrupt_without_next_rip(void **state)
 {
@@ -49,6 +55,12 @@ static void software_interrupt_without_next_rip(void **state)
     g->s->inject = g->s->pending;
     assert_int_equal(guest_run(g, VCPU_GROUP_INJECT), VCPU_EXIT_HYPERCALL);
     assert_int_equal(g->s->rip, 0x1002);
+    g->before = fault_of_its_own;   /* long after that event was delivered */
+    g->keep_event = true;
+    guest_does(g, (struct engine_event){ .kind = EVENT_NESTED_FAULT, .gpa = 0x9000, .access = RIGHT_W });
+    assert_int_equal(guest_run(g, 0), VCPU_EXIT_MMIO);
+    assert_int_equal(g->s->pending, VCPU_EVENT_EXCEPTION(VECTOR_DE));
+    assert_int_equal(g->s->rip, 0x3000);
     guest_close(g);
 }
 
@@ -193,7 +205,10 @@ static void the_save_area_is_put_back(void **state)
     struct guest *g = guest_open(SIM_SVM);
     struct vcpu_exit exit = { 0 };
     u64 before[(VMCB(reserved_698) - VMCB(es)) / 8];
-    guest_enter(g, 0);
+    guest_run(g, 0);
+    guest_fetch(g, VCPU_GROUP_SEG);
+    g->s->seg[VCPU_SEG_ES].selector = 0x123;   /* since it ran, nothing else is new */
+    guest_enter(g, VCPU_GROUP_SEG);
     memcpy(before, (u8 *)g->v->hw + VMCB(es), sizeof(before));
     for (u32 at = VMCB(es) - 8; at <= VMCB(reserved_698); at += 8)
         vmcb_set(g->v, at, 0xbad0bad0bad0 + at);
@@ -224,6 +239,34 @@ static void nmi_stays_blocked_until_iret_is_done(void **state)
     guest_does(g, (struct engine_event){ .kind = EVENT_NESTED_FAULT, .gpa = 0x9000, .access = RIGHT_R });
     assert_int_equal(guest_run(g, VCPU_GROUP_INJECT), VCPU_EXIT_MMIO);
     assert_int_equal(g->s->interruptibility & VCPU_BLOCKED_NMI, VCPU_BLOCKED_NMI);
+    g->before = NULL;
+    g->s->rip = 0x4000;   /* elsewhere, but it has not run there */
+    guest_does(g, (struct engine_event){ .kind = EVENT_NESTED_FAULT, .gpa = 0x9000, .access = RIGHT_R });
+    assert_int_equal(guest_run(g, VCPU_GROUP_RIP), VCPU_EXIT_MMIO);
+    assert_int_equal(g->s->interruptibility & VCPU_BLOCKED_NMI, VCPU_BLOCKED_NMI);
+    guest_close(g);
+}
+
+/* Told at the first exit behind it. */
+static void iret_is_done(struct guest *g, struct sim_guest *guest)
+{
+    if (g->entries == 3)
+        guest->rip = 0x2000;
+}
+
+static void nmi_is_free_when_iret_is_done(void **state)
+{
+    struct guest *g = guest_open(SIM_SVM);
+    guest_fetch(g, VCPU_GROUP_RIP | VCPU_GROUP_ACTIVITY);
+    g->s->inject = VCPU_EVENT_NMI;
+    g->s->want = VCPU_GROUP_ACTIVITY;
+    g->before = iret_is_done;
+    guest_does(g, (struct engine_event){ .kind = EVENT_SLICE, .steps = 1 });
+    guest_does(g, (struct engine_event){ .kind = EVENT_OTHER_INSN, .info = 0xcf });
+    guest_does(g, (struct engine_event){ .kind = EVENT_CPUID });
+    assert_int_equal(guest_run(g, VCPU_GROUP_INJECT), VCPU_EXIT_CPUID);
+    assert_int_equal(g->entries, 3);
+    assert_int_equal(g->s->interruptibility & VCPU_BLOCKED_NMI, 0);
     guest_close(g);
 }
 
@@ -246,4 +289,4 @@ TEST_GROUP(svm, cmocka_unit_test(cpl_is_ss_dpl), cmocka_unit_test(plain_processo
            cmocka_unit_test(refused_vmcb_is_named), cmocka_unit_test(asids_are_recycled), cmocka_unit_test(refused_flush_is_repeated),
            cmocka_unit_test(efer_hides_svme), cmocka_unit_test(pending_debug_is_refused), cmocka_unit_test(invalid_in_32_bits),
            cmocka_unit_test(the_save_area_is_put_back),
-           cmocka_unit_test(nmi_stays_blocked_until_iret_is_done));
+           cmocka_unit_test(nmi_stays_blocked_until_iret_is_done), cmocka_unit_test(nmi_is_free_when_iret_is_done));

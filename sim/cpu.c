@@ -73,7 +73,8 @@ static u64 cpu_interrupt(struct sim_cpu *cpu)
     return TRAP(TRAP_INTERRUPT, sim_irq_accept(cpu));
 }
 
-static u64 cpu_user(struct sim_cpu *cpu, struct resume *r, u64 *info)
+/* Inline, as what an engine returns to lies on a stack that the processor predicts wrongly after a switch of fibers: fiber.h. */
+static inline __attribute__((always_inline)) u64 cpu_user(struct sim_cpu *cpu, struct resume *r, u64 *info)
 {
     struct engine *e = cpu->sim->config.user;
     if (r->rip > 0x00007ffffffff000ul)
@@ -126,7 +127,7 @@ static u64 cpu_guest(struct sim_cpu *cpu, struct resume *r, u64 *info)
     return v->enter(cpu, r, info);
 }
 
-static u64 cpu_run(struct sim_cpu *cpu, struct resume *r, u64 *info)
+static inline u64 cpu_run(struct sim_cpu *cpu, struct resume *r, u64 *info)
 {
     switch (r->kind) {
     case RESUME_USER:

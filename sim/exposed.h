@@ -4,7 +4,7 @@
  * New memory and the unused part of a kernel stack are filled with a pattern: where it shows up nobody wrote anything.
  * Not seen: leaks narrower than four bytes, in FPU registers, and of what is no address; addresses of the kernel's code. */
 #pragma once
-#include "machine_model.h"
+#include "memory.h"
 
 #define EXPOSED_PATTERN 0xc5a7e61bu   /* each aligned four bytes */
 #define EXPOSED_PAGES   1024u
@@ -34,6 +34,14 @@ void exposed_user(struct sim_cpu *cpu, u64 phys, bool write);   /* user level tr
 static inline struct exposed *exposed_judged(const struct sim *s)
 {
     return s->in_run && !s->world ? s->exposed : NULL;
+}
+
+/* A word of RAM that is live, and to which user level has not written: there is nothing to judge about an access. Aligned to its size: else false. */
+static inline bool exposed_plain(const struct sim *s, const void *address, u64 bytes)
+{
+    const u64 phys = (u64)address - (u64)s->ram;
+    return phys < s->ram_bytes && !(phys & (bytes - 1)) &&
+           !(s->shadow[phys >> SHADOW_BITS] | (s->exposed->flags[phys / PAGE_SIZE] & EXPOSED_WRITTEN));
 }
 
 /* leak.c */

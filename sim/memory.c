@@ -122,7 +122,7 @@ static void memory_tables_forget(struct sim *s, u64 phys, u64 bytes)
 
 static const char *const memory_names[] = { "live", "free", "a red zone", "waiting for an epoch" };
 
-void memory_check(struct sim *s, const void *address, u64 bytes, const char *what)
+void memory_judge(struct sim *s, const void *address, u64 bytes, const char *what)
 {
     const u64 phys = (u64)address - (u64)s->ram;
     if (phys >= s->ram_bytes)
@@ -150,6 +150,7 @@ void mach_mem_state(const void *start, size_t bytes, enum mem_state state)
     if (!bytes)
         return;
     sim_point(s->current, OP_STATE, sim_object(s, start), (u32)min(bytes, ~0u), __builtin_return_address(0));
+    s->states++;
     store_drain(s->current);   /* no store of ours may arrive in memory that is somebody else's by then */
     /* A line is live if any byte of it is; otherwise only whole lines change. */
     const u64 mask = (1ul << SHADOW_BITS) - 1;

@@ -29,14 +29,18 @@
 #define BOOTS    20u
 #define RAM      (64ul << 20)
 #define UTCB     0x10000000ul
+#define BUDGET   1000000000ul   /* a second of the machine's time */
 #define QUOTA    0x100000ul
 #define SEL_EC     ROOT_SEL_FREE
 #define SEL_PORTAL (ROOT_SEL_FREE + 1)
 #define SEL_PD     (ROOT_SEL_FREE + 2)
+#define SEL_CALLER (ROOT_SEL_FREE + 3)
+#define SEL_SC     (ROOT_SEL_FREE + 4)
+#define SEL_SM     (ROOT_SEL_FREE + 5)
 #define TARGET     0x40000ul   /* page in the other PD; its neighbour is mapped, too */
 
 static struct engine *engine;
-static u64 root_entry, handler_entry;
+static u64 root_entry, handler_entry, caller_entry;
 static double ours_ipc, ours_map;
 
 static void fail(const char *what)
@@ -110,16 +114,25 @@ static double map_round(u32 times)
     return cpu_ns() - start;
 }
 
-static void root(void *arg)
+/* A thread without FPU state, as its handler is: as in the row ipc of the other ruler. */
+static void caller(void *arg)
 {
-    const u64 config = EC_CONFIG(0, EC_LOCAL, ROOT_SEL_EVENT);
-    must(program_hypercall(HYPERCALL_ec_create, ROOT_SEL_PD, SEL_EC, UTCB, 0, 0, config), "handler");
-    must(program_hypercall(HYPERCALL_portal_create, ROOT_SEL_PD, SEL_PORTAL, SEL_EC, handler_entry, 0, 0), "portal");
-    must(program_hypercall(HYPERCALL_pd_create, ROOT_SEL_PD, SEL_PD, QUOTA, 0, 0, 0), "PD");
-    must(page_give(root_entry >> PAGE_BITS, TARGET + 1), "neighbour");
     ours_ipc = median(call_round, CALLS);
     ours_map = median(map_round, MAPS);
     program_hypercall(HYPERCALL_shutdown, 0, 0, 0, 0, 0, 0);
+}
+
+static void root(void *arg)
+{
+    const u64 local = EC_CONFIG(0, EC_LOCAL, ROOT_SEL_EVENT), global = EC_CONFIG(0, EC_GLOBAL, ROOT_SEL_EVENT);
+    must(program_hypercall(HYPERCALL_ec_create, ROOT_SEL_PD, SEL_EC, UTCB, 0, 0, local), "handler");
+    must(program_hypercall(HYPERCALL_portal_create, ROOT_SEL_PD, SEL_PORTAL, SEL_EC, handler_entry, 0, 0), "portal");
+    must(program_hypercall(HYPERCALL_pd_create, ROOT_SEL_PD, SEL_PD, QUOTA, 0, 0, 0), "PD");
+    must(page_give(root_entry >> PAGE_BITS, TARGET + 1), "neighbour");
+    must(program_hypercall(HYPERCALL_ec_create, ROOT_SEL_PD, SEL_CALLER, UTCB + 2 * PAGE_SIZE, caller_entry, 0, global), "caller");
+    must(program_hypercall(HYPERCALL_sm_create, ROOT_SEL_PD, SEL_SM, 0, 0, 0, 0), "semaphore");
+    must(program_hypercall(HYPERCALL_sc_create, ROOT_SEL_PD, SEL_SC, SEL_CALLER, PRIORITY_COUNT - 1, BUDGET, 0), "caller's time");
+    program_hypercall(HYPERCALL_sm_down, SEL_SM, 0, 0, 0, 0, 0);
 }
 
 static struct sim *machine(struct engine *user, const void *bundle, u64 bytes)
@@ -245,6 +258,7 @@ int main(void)
         fail("no engine");
     root_entry = program_entry(engine, root, NULL);
     handler_entry = program_entry(engine, handler, NULL);
+    caller_entry = program_entry(engine, caller, NULL);
     boot_bundle = program_bundle(root_entry, &boot_bytes);
     if (!boot_bundle)
         fail("no bundle");

@@ -39,8 +39,19 @@ static inline void write_unnoted(struct sim_cpu *cpu, const void *address, u32 b
     memory_stored(cpu->sim, address, bytes);
 }
 
-static inline void changed_unnoted(struct sim *s, const void *address)
+static inline u64 value_of(const void *address, u32 bytes)
 {
+    return bytes == 8 ? *(const u64 *)address : *(const u32 *)address;
+}
+
+static inline void put_unnoted(struct sim *s, void *address, u64 v, u32 bytes)
+{
+    if (value_of(address, bytes) == v)
+        return;
+    if (bytes == 8)
+        *(u64 *)address = v;
+    else
+        *(u32 *)address = (u32)v;
     sim_wrote(s, unlikely(s->spinning != 0) ? sim_object(s, address) : OBJECT_NONE);
 }
 
@@ -83,12 +94,10 @@ static void put_noted(struct sim_cpu *cpu, atomic_u64 *a, u64 v, bool adds)
 
 static inline void atomic_put(struct sim_cpu *cpu, atomic_u64 *a, u64 v, bool adds)
 {
-    if (unlikely(!sim_unnoted(cpu))) {
+    if (likely(sim_unnoted(cpu)))
+        put_unnoted(cpu->sim, a, v, 8);
+    else
         put_noted(cpu, a, v, adds);
-    } else if (a->v != v) {
-        a->v = v;
-        changed_unnoted(cpu->sim, a);
-    }
 }
 
 static u64 load_noted(const void *a, u32 bytes, bool relaxed, const void *site)
@@ -110,7 +119,7 @@ static inline u64 load(const void *a, u32 bytes, bool relaxed, const void *site)
     if (unlikely(!sim_unnoted(cpu)))
         return load_noted(a, bytes, relaxed, site);
     read_unnoted(cpu, a, bytes);
-    return bytes == 8 ? *(const u64 *)a : *(const u32 *)a;
+    return value_of(a, bytes);
 }
 
 u64 atomic_load(const atomic_u64 *a)
@@ -131,25 +140,25 @@ static void store_noted(void *a, u64 v, u32 bytes, bool relaxed, const void *sit
     store_write(cpu, a, v, bytes, relaxed ? RACE_NOTHING : race_store(cpu));
 }
 
-static inline void store(atomic_u64 *a, u64 v, bool relaxed, const void *site)
+static inline void store(void *a, u64 v, u32 bytes, bool relaxed, const void *site)
 {
     struct sim_cpu *cpu = sim_this();
     if (unlikely(!sim_unnoted(cpu))) {
-        store_noted(a, v, 8, relaxed, site);
+        store_noted(a, v, bytes, relaxed, site);
         return;
     }
-    write_unnoted(cpu, a, 8);
-    atomic_put(cpu, a, v, false);
+    write_unnoted(cpu, a, bytes);
+    put_unnoted(cpu->sim, a, v, bytes);
 }
 
 void atomic_store(atomic_u64 *a, u64 v)
 {
-    store(a, v, false, SITE);
+    store(a, v, 8, false, SITE);
 }
 
 void atomic_store_relaxed(atomic_u64 *a, u64 v)
 {
-    store(a, v, true, SITE);
+    store(a, v, 8, true, SITE);
 }
 
 u64 atomic_xchg(atomic_u64 *a, u64 v)
@@ -233,7 +242,7 @@ u32 atomic_load32(const atomic_u32 *a)
 
 void atomic_store32(atomic_u32 *a, u32 v)
 {
-    store_noted(a, v, 4, false, SITE);
+    store(a, v, 4, false, SITE);
 }
 
 u32 atomic_xchg32(atomic_u32 *a, u32 v)
@@ -241,9 +250,7 @@ u32 atomic_xchg32(atomic_u32 *a, u32 v)
     struct sim_cpu *cpu = atomic_locked(a, 4, OP_RMW, SITE);
     const u32 old = a->v;
     if (likely(sim_unnoted(cpu))) {
-        a->v = v;
-        if (old != v)
-            changed_unnoted(cpu->sim, a);
+        put_unnoted(cpu->sim, a, v, 4);
         return old;
     }
     const bool same = old == v;

@@ -20,6 +20,7 @@ struct exposed_cpu {
 
 struct exposed {
     u8 *flags;                            /* EXPOSED_* of each page of RAM */
+    u32 high, same;                       /* upper halves of addresses of the machine's mapping: in the bits of `same` they are `high` */
     u32 pages, values;
     struct { u64 phys, root; } page[EXPOSED_PAGES];   /* EXPOSED_SEEN, and the address space that saw it first; phys 0: free again */
     u64 value[EXPOSED_VALUES];            /* kernel addresses that user level had in a register of its own; all places taken: nothing is judged */
@@ -48,5 +49,10 @@ static inline bool exposed_plain(const struct sim *s, const void *address, u64 b
 void leak_trap(struct sim_cpu *cpu, const struct resume *r);     /* before kern_trap: what user level knows; the stack's pattern. r NULL: nobody's */
 void leak_resume(struct sim_cpu *cpu, const struct resume *r);
 /* fetch.c */
-void fetch_begin(struct sim_cpu *cpu);
+static inline void fetch_begin(struct sim_cpu *cpu)
+{
+    struct exposed *const e = exposed_judged(cpu->sim);
+    if (e)
+        e->cpu[cpu->id].reads = 0;
+}
 void fetch_read(struct sim_cpu *cpu, const void *address, u64 bytes);

@@ -68,7 +68,7 @@ struct sim *sim_create(const struct sim_config *config)
     s->ram_bytes = config->ram_bytes + (config->ram_bytes > SIM_HOLE_START ? SIM_HOLE_END - SIM_HOLE_START : 0);
     s->timer_next = ~0ul;
     s->result.message = s->message;
-    s->result.event_hash = 0xcbf29ce484222325ul;   /* FNV-1a's offset basis */
+    s->result.event_hash = FNV_BASIS;
     s->upcall = (struct sim_upcall){ kern_boot, kern_trap, kern_nmi };
     sim_profile(s);
     sim_here = s;

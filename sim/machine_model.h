@@ -22,7 +22,7 @@ struct virt_model;
 
 /* An answer of the MMU, and what it was read from: mmu.c. */
 struct sim_memo {
-    u64 page, access, cr0, cr3, cr4, efer, states;
+    u64 key, cr0, cr3, cr4, efer, states;
     u64 *slot[4], word[4];
     u32 words;                       /* 0: empty */
     struct sim_translation answer;

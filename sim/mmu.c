@@ -56,20 +56,23 @@ static bool mmu_use(struct sim_cpu *cpu, const struct translation *e, const stru
 
 /* Where nobody chooses, an access has one answer as long as the words that were walked, the registers, and whose memory it is have not changed:
  * whatever else a walk judges, it has judged then. */
+static_assert(RIGHT_MEMORY < SIM_MEMOS, "accesses to one page have places of their own");
+
 static struct sim_memo *memo_of(struct sim_cpu *cpu, const struct mmu_access *a)
 {
     return &cpu->sim->memo[cpu->id * SIM_MEMOS + (a->address >> PAGE_BITS ^ a->access) % SIM_MEMOS];
 }
 
-static u64 memo_access(const struct mmu_access *a)
+/* What is asked; of two questions with one key and one place the access is the same. */
+static u64 memo_key(const struct mmu_access *a)
 {
-    return a->access | (u64)a->user << 32;
+    return a->address >> PAGE_BITS << 1 | a->user;
 }
 
 static bool memo_holds(const struct sim_cpu *cpu, const struct sim_memo *m, const struct mmu_access *a)
 {
-    if ((m->page ^ a->address >> PAGE_BITS) | (m->access ^ memo_access(a)) | (m->cr0 ^ cpu->cr0) | (m->cr3 ^ cpu->cr3) | (m->cr4 ^ cpu->cr4) |
-        (m->efer ^ cpu->efer) | (m->states ^ cpu->sim->states))
+    if ((m->key ^ memo_key(a)) | (m->cr0 ^ cpu->cr0) | (m->cr3 ^ cpu->cr3) | (m->cr4 ^ cpu->cr4) | (m->efer ^ cpu->efer) |
+        (m->states ^ cpu->sim->states))
         return false;
     for (u32 i = 0; i < m->words; i++)
         if (*m->slot[i] != m->word[i])
@@ -80,8 +83,8 @@ static bool memo_holds(const struct sim_cpu *cpu, const struct sim_memo *m, cons
 static void memo_keep(struct sim_cpu *cpu, const struct mmu_access *a, const struct walk *w, const struct sim_translation *answer)
 {
     struct sim_memo *m = memo_of(cpu, a);
-    *m = (struct sim_memo){ .page = a->address >> PAGE_BITS, .access = memo_access(a), .cr0 = cpu->cr0, .cr3 = cpu->cr3, .cr4 = cpu->cr4,
-                            .efer = cpu->efer, .states = cpu->sim->states, .words = w->count, .answer = *answer };
+    *m = (struct sim_memo){ .key = memo_key(a), .cr0 = cpu->cr0, .cr3 = cpu->cr3, .cr4 = cpu->cr4, .efer = cpu->efer,
+                            .states = cpu->sim->states, .words = w->count, .answer = *answer };
     m->answer.phys &= ~PAGE_MASK;
     for (u32 i = 0; i < w->count; i++) {
         m->slot[i] = sim_phys(cpu->sim, w->slot[i], 8);

@@ -29,13 +29,18 @@ static void map(u64 leaf)
     at(LEAF)[1] = leaf;
 }
 
-static bool reaches(u32 access, bool user, u64 *phys)
+static bool reaches_at(u64 address, u32 access, bool user, u64 *phys)
 {
-    struct sim_translation t;
+    struct sim_translation t = { 0 };
     struct sim_fault f;
-    const bool done = sim_translate(sim_this(), VA + 8, access, user, &t, &f);
+    const bool done = sim_translate(sim_this(), address, access, user, &t, &f);
     *phys = t.phys;
     return done;
+}
+
+static bool reaches(u32 access, bool user, u64 *phys)
+{
+    return reaches_at(VA + 8, access, user, phys);
 }
 
 static struct resume *boot_user(u32 magic, u64 info)
@@ -73,7 +78,7 @@ static void operate(enum op op, void *word)
 
 #define LINES (AT + 8 * PAGE_SIZE)   /* a line in this state, then a live one */
 
-static struct resume *trap_line(void *cpu, enum op op, enum mem_state state, u64 byte)
+static struct resume *trap_line(void *cpu, enum op op, enum mem_state state, s64 byte)
 {
     assert_true(sim_this()->sim->quiet && sim_this()->turn_outside);
     mach_mem_state(at(LINES), 64, state);
@@ -101,7 +106,8 @@ static void boot_and_trap(struct rule_scene *x, enum sim_vendor vendor, struct r
     static struct resume *trap_##name(void *cpu, u64 trap, u64 info) { return trap_line(cpu, op, state, byte); }       \
     static void name(struct rule_scene *x) { boot_and_trap(x, SIM_NONE, trap_##name); }
 LINE(load_free, LOAD, MEM_FREE, 0) LINE(load_epoch, LOAD, MEM_EPOCH, 0) LINE(load_32_free, LOAD_32, MEM_FREE, 4) LINE(load_behind, LOAD, MEM_FREE, 64)
-LINE(load_across, LOAD, MEM_FREE, 60) LINE(store_free, STORE, MEM_FREE, 56) LINE(store_epoch, STORE, MEM_EPOCH, 56)
+LINE(load_into, LOAD, MEM_FREE, -4) LINE(load_before, LOAD, MEM_FREE, -8)
+LINE(store_free, STORE, MEM_FREE, 56) LINE(store_epoch, STORE, MEM_EPOCH, 56)
 LINE(store_relaxed_zone, STORE_RELAXED, MEM_REDZONE, 0) LINE(store_32_zone, STORE_32, MEM_REDZONE, 0) LINE(store_behind, STORE, MEM_REDZONE, 64)
 LINE(xchg_free, XCHG, MEM_FREE, 0) LINE(xchg_32_free, XCHG_32, MEM_FREE, 0) LINE(cas_zone, CAS, MEM_REDZONE, 0) LINE(add_free, ADD, MEM_FREE, 0)
 LINE(add_behind, ADD, MEM_FREE, 64)
@@ -166,7 +172,7 @@ TRAP_OF(loads_twice) TRAP_OF(loads_once) TRAP_OF(freed) TRAP_OF(forgets) TRAP_OF
 RULE_TABLE(rule_quiet, SCENE_UNIT(SIM_NONE),
     { RULE_MEM_FREE, load_free, load_epoch },
     { RULE_MEM_FREE, load_32_free, load_behind },
-    { RULE_MEM_FREE, load_across, load_behind },
+    { RULE_MEM_FREE, load_into, load_before },
     { RULE_MEM_FREE, store_free, store_epoch },
     { RULE_MEM_REDZONE, store_relaxed_zone, store_behind },
     { RULE_MEM_REDZONE, store_32_zone, store_behind },
@@ -200,7 +206,9 @@ static struct resume *trap_changes(void *cpu, u64 trap, u64 info)
     at(LEAF)[1] &= ~PTE_U;
     expect(RIGHT_R, true, false, 0);
     expect(RIGHT_R, false, true, OTHER);
+    expect(RIGHT_R, true, false, 0);
     map(OTHER | PTE_P | PTE_U);
+    expect(RIGHT_R, true, true, OTHER);
     expect(RIGHT_W, true, false, 0);
     map(OTHER | all);
     expect(RIGHT_W, true, true, OTHER);
@@ -211,11 +219,27 @@ static struct resume *trap_changes(void *cpu, u64 trap, u64 info)
     expect(RIGHT_X, true, true, OTHER);
     at(AT + PAGE_SIZE)[1] |= PTE_NX;
     expect(RIGHT_X, true, false, 0);
-    mach_cr3_write(mach_boot_root());
+    return micro_shutdown(cpu, 0);
+}
+
+/* What is kept of one page, one address, one address space is no other's. */
+static struct resume *trap_elsewhere(void *cpu, u64 trap, u64 info)
+{
     u64 phys;
-    assert_false(reaches(RIGHT_R, true, &phys) && phys == OTHER + 8);
+    expect(RIGHT_R, true, true, PAGE);
+    assert_true(reaches_at(VA + 16, RIGHT_R, true, &phys));
+    assert_int_equal(phys, PAGE + 16);
+    for (u32 i = 1; i < 64; i++) {
+        at(LEAF)[1 + i] = (OTHER + i * PAGE_SIZE) | PTE_P | PTE_U;
+        assert_true(reaches_at(VA + i * PAGE_SIZE, RIGHT_R, true, &phys));
+        assert_int_equal(phys, OTHER + i * PAGE_SIZE);
+        assert_false(reaches_at(VA + i * PAGE_SIZE, RIGHT_W, true, &phys));
+    }
+    expect(RIGHT_R, true, true, PAGE);
+    mach_cr3_write(mach_boot_root());
+    assert_false(reaches(RIGHT_R, true, &phys));
     mach_cr3_write(AT);
-    expect(RIGHT_R, true, true, OTHER);
+    expect(RIGHT_R, true, true, PAGE);
     return micro_shutdown(cpu, 0);
 }
 
@@ -249,6 +273,7 @@ static void shuts_down(struct resume *(*trap)(void *, u64, u64))
 }
 
 static void a_changed_word_is_seen(void **state) { shuts_down(trap_changes); }
+static void an_answer_is_for_its_question(void **state) { shuts_down(trap_elsewhere); }
 static void a_changed_register_is_seen(void **state) { shuts_down(trap_registers); }
 
 /* ---- The same run ---- */
@@ -306,4 +331,4 @@ static void does_what_a_watched_one_does(void **state)
 }
 
 TEST_GROUP(quiet, cmocka_unit_test(a_changed_word_is_seen), cmocka_unit_test(a_changed_register_is_seen),
-           cmocka_unit_test(does_what_a_watched_one_does));
+           cmocka_unit_test(an_answer_is_for_its_question), cmocka_unit_test(does_what_a_watched_one_does));

@@ -295,6 +295,10 @@ static struct resume *boot_busy(u32 magic, u64 info)
     atomic_add(&m->done, 1);
     while (atomic_load(&m->done) != 2)
         mach_relax();
+    micro_deadline(mach_tsc_read() + 50);
+    for (m->list[8 + c->id] = 0; !mach_preempt_pending(); m->list[8 + c->id]++)
+        ;
+    assert_in_range(m->list[8 + c->id], 30, 50);   /* steps pass time */
     micro_deadline(mach_tsc_read() + 3000 + 1000 * c->id);
     return micro_go(c, RESUME_IDLE);
 }

@@ -47,6 +47,7 @@ struct sim {
     u64 map_bytes, ram_bytes;        /* ram_bytes: where physical RAM ends, the hole included */
     u8 *shadow;                      /* enum mem_state of each 64 bytes of RAM */
     u64 states;                      /* changes of it so far */
+    bool forbidden;                  /* the sanitizer was told of RAM that nobody may touch */
     u8 *tables;                      /* bitmap of pages that a walker has read as page tables */
     struct translations *translations;   /* what CPUs may have cached; NULL: not recorded */
     struct exposed *exposed;         /* what user level sees of the kernel */

@@ -50,7 +50,8 @@ void memory_destroy(struct sim *s)
     if (s->shadow)
         munmap(s->shadow, s->ram_bytes >> SHADOW_BITS);
     if (s->map) {
-        sanitizer_allow(s->map, s->map_bytes);   /* the sanitizer would remember for whoever gets these addresses next */
+        u8 *const from = s->forbidden ? s->map : s->ram + s->ram_bytes;   /* the sanitizer would remember for whoever gets these addresses next */
+        sanitizer_allow(from, (u64)(s->map + s->map_bytes - from));
         munmap(s->map, s->map_bytes);
     }
 }
@@ -172,9 +173,11 @@ void mach_mem_state(const void *start, size_t bytes, enum mem_state state)
     memory_tables_forget(s, phys, bytes);
     if (s->snapshot)
         return;   /* what the sanitizer knows could not be put back */
-    if (state == MEM_FREE || state == MEM_REDZONE)
+    if (state == MEM_FREE || state == MEM_REDZONE) {
+        s->forbidden = true;
         sanitizer_forbid(start, bytes);
-    else
+    } else {
         sanitizer_allow(start, bytes);
+    }
     exposed_state(s, phys, bytes, state);
 }

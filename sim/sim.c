@@ -90,7 +90,7 @@ enum sim_end sim_run(struct sim *s, u64 max_steps)
     struct sim *const before = sim_here;
     sim_here = s;
     s->in_run = true;
-    s->quiet = !s->world && !s->unit && !s->config.chooser && !s->translations && !s->snapshot && !s->race;
+    s->quiet = !s->world && !s->unit && !s->config.chooser;
     s->stopped = false;
     s->steps_end = s->result.steps + max_steps < max_steps ? ~0ul : s->result.steps + max_steps;
     if (!s->booted) {

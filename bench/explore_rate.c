@@ -33,10 +33,16 @@ static double median(double *rate)
 
 static struct fiber ping, pong;
 
+/* In a function of its own, as the machine has it: the return behind it is mispredicted. */
+static out_of_line void hop(struct fiber *from, struct fiber *to)
+{
+    fiber_switch(from, to);
+}
+
 static void bounce(void *arg)
 {
     for (;;)
-        fiber_switch(&pong, &ping);
+        hop(&pong, &ping);
 }
 
 static double switches(void)
@@ -47,7 +53,7 @@ static double switches(void)
     for (u32 round = 0; round < ROUNDS; round++) {
         const double start = now();
         for (u32 i = 0; i < SWITCHES / 2; i++)
-            fiber_switch(&ping, &pong);
+            hop(&ping, &pong);
         rate[round] = SWITCHES / (now() - start);
     }
     return median(rate);

@@ -3,6 +3,7 @@
  *
  *     ipc OURS LINUX      call and reply without words, same PD | a byte through a pipe to another process and one back
  *     map OURS LINUX      one page to another PD and back | mmap, a write, munmap of a page
+ *     exit OURS           a guest's CPUID to the next: guest and VMM are a few lines of C, so this is kernel, model and checks
  *     boot OURS           machine made, kernel booted, until its first user instruction
  *
  * The whole machine runs, checkers on: user programs are C functions (program.h), as in scenarios' and worlds' tests. Both processes of the pipe are on
@@ -19,25 +20,33 @@
 #include "abi/hypercall.h"
 #include "abi/info.h"
 #include "abi/status.h"
+#include "abi/vcpu.h"
 #include "program.h"
 #include "sim.h"
 
 #define ROUNDS   5u
 #define CALLS    100000u
 #define MAPS     50000u
+#define EXITS    50000u
 #define PIPES    20000u
 #define BOOTS    20u
 #define RAM      (64ul << 20)
 #define UTCB     0x10000000ul
+#define STATE    0x20000000ul
+#define BUDGET   1000000000ul   /* a second of the machine's time */
 #define QUOTA    0x100000ul
 #define SEL_EC     ROOT_SEL_FREE
 #define SEL_PORTAL (ROOT_SEL_FREE + 1)
 #define SEL_PD     (ROOT_SEL_FREE + 2)
+#define SEL_CALLER (ROOT_SEL_FREE + 3)
+#define SEL_SC     (ROOT_SEL_FREE + 4)
+#define SEL_SM     (ROOT_SEL_FREE + 5)
+#define SEL_VCPU   (ROOT_SEL_FREE + 6)
 #define TARGET     0x40000ul   /* page in the other PD; its neighbour is mapped, too */
 
 static struct engine *engine;
-static u64 root_entry, handler_entry;
-static double ours_ipc, ours_map;
+static u64 root_entry, handler_entry, caller_entry;
+static double ours_ipc, ours_map, ours_exit;
 
 static void fail(const char *what)
 {
@@ -110,22 +119,60 @@ static double map_round(u32 times)
     return cpu_ns() - start;
 }
 
+static bool guest_cpuid(struct engine *e, struct sim_cpu *cpu, struct sim_guest *g, u64 steps, struct engine_event *out)
+{
+    *out = (struct engine_event){ .kind = EVENT_CPUID, .insn_len = 2, .steps = 1 };
+    return true;
+}
+
+static double exit_round(u32 times)
+{
+    const u64 rip_to_rdx[] = { 0x1000, 2, 1, 1, 1, 1 };
+    const u32 dirty = VCPU_GROUP_GPR | VCPU_GROUP_RIP;
+    const double start = cpu_ns();
+    for (u32 i = 0; i < times; i++) {
+        user_store(STATE + offset_of(struct vcpu_state, rip), rip_to_rdx, sizeof(rip_to_rdx));
+        user_store(STATE + offset_of(struct vcpu_state, dirty), &dirty, sizeof(dirty));
+        must(program_hypercall(HYPERCALL_vcpu_run, SEL_VCPU, 0, 0, 0, 0, 0), "vcpu_run");
+    }
+    const double ns = cpu_ns() - start;
+    struct vcpu_exit exit;
+    user_load(&exit, STATE + offset_of(struct vcpu_state, exit), sizeof(exit));
+    if (exit.reason != VCPU_EXIT_CPUID)
+        fail("no CPUID exit");
+    return ns;
+}
+
+/* A thread without FPU state, as its handler is: as in the row ipc of the other ruler. */
+static void caller(void *arg)
+{
+    ours_ipc = median(call_round, CALLS);
+    ours_map = median(map_round, MAPS);
+    ours_exit = median(exit_round, EXITS);
+    program_hypercall(HYPERCALL_shutdown, 0, 0, 0, 0, 0, 0);
+}
+
 static void root(void *arg)
 {
-    const u64 config = EC_CONFIG(0, EC_LOCAL, ROOT_SEL_EVENT);
-    must(program_hypercall(HYPERCALL_ec_create, ROOT_SEL_PD, SEL_EC, UTCB, 0, 0, config), "handler");
+    const u64 local = EC_CONFIG(0, EC_LOCAL, ROOT_SEL_EVENT), global = EC_CONFIG(0, EC_GLOBAL, ROOT_SEL_EVENT);
+    must(program_hypercall(HYPERCALL_ec_create, ROOT_SEL_PD, SEL_EC, UTCB, 0, 0, local), "handler");
     must(program_hypercall(HYPERCALL_portal_create, ROOT_SEL_PD, SEL_PORTAL, SEL_EC, handler_entry, 0, 0), "portal");
     must(program_hypercall(HYPERCALL_pd_create, ROOT_SEL_PD, SEL_PD, QUOTA, 0, 0, 0), "PD");
     must(page_give(root_entry >> PAGE_BITS, TARGET + 1), "neighbour");
-    ours_ipc = median(call_round, CALLS);
-    ours_map = median(map_round, MAPS);
-    program_hypercall(HYPERCALL_shutdown, 0, 0, 0, 0, 0, 0);
+    must(program_hypercall(HYPERCALL_ec_create, ROOT_SEL_PD, SEL_CALLER, UTCB + 2 * PAGE_SIZE, caller_entry, 0, global), "caller");
+    must(program_hypercall(HYPERCALL_vcpu_create, ROOT_SEL_PD, SEL_VCPU, 0, STATE, 0, 0), "vCPU");
+    must(program_hypercall(HYPERCALL_vcpu_run, SEL_VCPU, 0, 0, 0, 0, 0), "its first exit");
+    must(program_hypercall(HYPERCALL_sm_create, ROOT_SEL_PD, SEL_SM, 0, 0, 0, 0), "semaphore");
+    must(program_hypercall(HYPERCALL_sc_create, ROOT_SEL_PD, SEL_SC, SEL_CALLER, PRIORITY_COUNT - 1, BUDGET, 0), "caller's time");
+    program_hypercall(HYPERCALL_sm_down, SEL_SM, 0, 0, 0, 0, 0);
 }
+
+static struct engine guest = { .name = "cpuid", .guest = guest_cpuid };
 
 static struct sim *machine(struct engine *user, const void *bundle, u64 bytes)
 {
     const struct sim_config config = {
-        .cpus = 1, .ram_bytes = RAM, .vendor = SIM_VMX, .x2apic = true, .bundle = bundle, .bundle_bytes = bytes, .user = user,
+        .cpus = 1, .ram_bytes = RAM, .vendor = SIM_VMX, .x2apic = true, .bundle = bundle, .bundle_bytes = bytes, .user = user, .guest = &guest,
     };
     struct sim *s = sim_create(&config);
     if (!s)
@@ -245,10 +292,11 @@ int main(void)
         fail("no engine");
     root_entry = program_entry(engine, root, NULL);
     handler_entry = program_entry(engine, handler, NULL);
+    caller_entry = program_entry(engine, caller, NULL);
     boot_bundle = program_bundle(root_entry, &boot_bytes);
     if (!boot_bundle)
         fail("no bundle");
     ours(boot_bundle, boot_bytes);
-    printf("ipc %.1f %.1f\nmap %.1f %.1f\nboot %.1f\n", ours_ipc, linux_pipe, ours_map, linux_map, median(boot_round, BOOTS));
+    printf("ipc %.1f %.1f\nmap %.1f %.1f\nexit %.1f\nboot %.1f\n", ours_ipc, linux_pipe, ours_map, linux_map, ours_exit, median(boot_round, BOOTS));
     return 0;
 }

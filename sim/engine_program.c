@@ -5,7 +5,6 @@
  * retried access and a thread moved by a handler all follow from registers alone. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include "arch/x86.h"
 #include "engine_program.h"
@@ -50,22 +49,21 @@ static struct thread *thread_start(struct program *p, struct resume *r)
         return NULL;
     t->regs = r;
     t->entry = (u32)((r->rip - PROGRAM_BASE) / TOKEN_BYTES);
-    memcpy(t->gpr, r->gpr, sizeof(t->gpr));
     fiber_init(&t->fiber, (u8 *)t->map + PROGRAM_GUARD, PROGRAM_STACK, program_main, t);
     return t;
 }
 
-static void thread_run(struct thread *t, struct resume *r)
+static inline void thread_run(struct thread *t, struct resume *r)
 {
-    struct fiber self = { 0 };
-    self.stack = sim_this()->fiber.stack;
+    struct fiber self;
+    self.stack = sim_this()->fiber.stack;   /* the rest is written when it is left */
     self.bytes = sim_this()->fiber.bytes;
+    t->gpr = r->gpr;
     struct thread *const before = program_here;
     t->runner = &self;
     program_here = t;
     fiber_switch(&self, &t->fiber);
     program_here = before;
-    memcpy(r->gpr, t->gpr, sizeof(t->gpr));
 }
 
 static void report(struct engine_event *out, enum engine_event_kind kind)
@@ -151,20 +149,17 @@ static struct thread *find(struct program *p, struct resume *r, enum phase *phas
     if (token >= p->threads * TOKEN_BYTES || (token % TOKEN_BYTES != AT_REQUEST && token % TOKEN_BYTES != AT_DONE))
         return NULL;
     *phase = token % TOKEN_BYTES;
-    struct thread *t = p->thread[token / TOKEN_BYTES];
-    if (*phase == AT_DONE)
-        memcpy(t->gpr, r->gpr, sizeof(t->gpr));
-    return t;
+    return p->thread[token / TOKEN_BYTES];
 }
 
 /* Tokens stand for instructions of the process, which no page table knows; every other address must be executable. */
 static bool fetched(const struct program *p, struct sim_cpu *cpu, const struct resume *r, struct engine_event *out)
 {
-    u8 byte;
+    struct sim_translation byte;
     struct sim_fault fault;
     if (p->replay && r->rip - PROGRAM_BASE < p->entries * TOKEN_BYTES)
         return true;
-    if (r->rip - PROGRAM_TOKEN < PROGRAM_THREADS * TOKEN_BYTES || sim_user_fetch(cpu, r->rip, &byte, 1, &fault))
+    if (r->rip - PROGRAM_TOKEN < PROGRAM_THREADS * TOKEN_BYTES || sim_translate(cpu, r->rip, RIGHT_X, true, &byte, &fault))
         return true;
     report_fault(out, &fault);
     return false;
@@ -174,7 +169,6 @@ static bool program_user(struct engine *e, struct sim_cpu *cpu, struct resume *r
 {
     struct program *p = container_of(e, struct program, engine);
     enum phase phase;
-    memset(out, 0, sizeof(*out));
     if (!fetched(p, cpu, r, out))
         return true;
     struct thread *t = find(p, r, &phase);

@@ -22,7 +22,7 @@ struct thread {
     struct resume *regs;       /* whose thread it is; NULL: free */
     struct fiber fiber, *runner;
     void *map;
-    u64 gpr[16];
+    u64 *gpr;                  /* where it runs: the CPU's, which are the kernel's structure */
     u64 token;
     u32 entry;
     enum request request;

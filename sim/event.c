@@ -23,12 +23,6 @@ const void *sim_object_memory(const struct sim *s, u64 object)
     return OBJECT_CLASS(object) == OBJECT_CLASS(OBJECT_HOST(0)) ? __executable_start + at : NULL;
 }
 
-void sim_point(struct sim_cpu *cpu, enum sim_op op, u64 object, u32 bytes, const void *site)
-{
-    cpu->pending = (struct sim_pending){ object, (u64)site, bytes, (u8)op };
-    sim_step(cpu);
-}
-
 /* What a turn of a spin loop has read: it sleeps until one of these changes. */
 static void turn_note(struct sim_cpu *cpu, enum sim_effect effect, u64 object, u64 value)
 {
@@ -62,7 +56,7 @@ static struct sim_event *event_new(struct sim *s)
     return &s->events[s->event_count++];
 }
 
-void sim_did(struct sim_cpu *cpu, enum sim_op op, enum sim_effect effect, u64 object, u64 before, u64 after)
+void sim_note(struct sim_cpu *cpu, enum sim_op op, enum sim_effect effect, u64 object, u64 before, u64 after)
 {
     struct sim *s = cpu->sim;
     if (s->unit)

@@ -8,6 +8,9 @@ bool exposed_create(struct sim *s)
     s->exposed = calloc(1, sizeof(*s->exposed) + s->cpu_count * sizeof(struct exposed_cpu));
     if (!s->exposed)
         return false;
+    const u32 first = (u32)((u64)s->map >> 32), varying = first ^ (u32)(((u64)s->map + s->map_bytes - 1) >> 32);
+    s->exposed->same = varying ? ~0u << (32 - __builtin_clz(varying)) : ~0u;
+    s->exposed->high = first & s->exposed->same;
     s->exposed->flags = calloc(s->ram_bytes / PAGE_SIZE, 1);
     return s->exposed->flags != NULL;
 }

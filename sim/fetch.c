@@ -3,13 +3,6 @@
  * Seen: mach_copy and atomics in every build, plain reads where they are instrumented. */
 #include "exposed.h"
 
-void fetch_begin(struct sim_cpu *cpu)
-{
-    struct exposed *const e = exposed_judged(cpu->sim);
-    if (e)
-        e->cpu[cpu->id].reads = 0;
-}
-
 void fetch_read(struct sim_cpu *cpu, const void *address, u64 bytes)
 {
     struct exposed *const e = exposed_judged(cpu->sim);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Registers of user mode that the machine keeps during a SYSCALL: C code preserves them, so kernel/bare saves them only when something else is
  * resumed. Here their places hold a pattern meanwhile. */
+#include <string.h>
 #include "held.h"
 #include "cpu.h"
 #include "machine_model.h"
@@ -8,16 +9,26 @@
 
 #define PATTERN 0x48454c4448454c44ul
 
-static const u8 held[] = { RBX, RSP, RBP, R12, R13, R14, R15 };
-static_assert(sizeof(held) == array_size(((struct sim_cpu *)0)->held_value), "one place for each");
+/* In the order of the structure: two runs. */
+#define LOW       (RBP - RBX + 1)
+#define HIGH      (R15 - R12 + 1)
+static_assert(LOW + HIGH == array_size(((struct sim_cpu *)0)->held_value) && RSP == RBX + 1, "one place for each");
 
 void held_begin(struct sim_cpu *cpu, struct resume *r)
 {
+    static const u64 pattern[HIGH] = { PATTERN, PATTERN, PATTERN, PATTERN };
     cpu->held = r;
-    for (u32 i = 0; i < array_size(held); i++) {
-        cpu->held_value[i] = r->gpr[held[i]];
-        r->gpr[held[i]] = PATTERN;
-    }
+    memcpy(cpu->held_value, r->gpr + RBX, LOW * sizeof(u64));
+    memcpy(cpu->held_value + LOW, r->gpr + R12, HIGH * sizeof(u64));
+    memcpy(r->gpr + RBX, pattern, LOW * sizeof(u64));
+    memcpy(r->gpr + R12, pattern, HIGH * sizeof(u64));
+}
+
+static void held_written(const struct sim_cpu *cpu, const struct resume *r)
+{
+    for (u32 i = RBX; i <= R15; i = i == RBP ? R12 : i + 1)
+        if (r->gpr[i] != PATTERN)
+            sim_broken(RULE_RESUME_HELD, "CPU %u: register %u of what made the SYSCALL was written before something else was resumed", cpu->id, i);
 }
 
 void held_end(struct sim_cpu *cpu)
@@ -27,9 +38,10 @@ void held_end(struct sim_cpu *cpu)
         return;
     cpu->held = NULL;
     memory_check(cpu->sim, r, sizeof(*r), "registers of what ran before");
-    for (u32 i = 0; i < array_size(held); i++) {
-        if (r->gpr[held[i]] != PATTERN)
-            sim_broken(RULE_RESUME_HELD, "CPU %u: register %u of what made the SYSCALL was written before something else was resumed", cpu->id, held[i]);
-        r->gpr[held[i]] = cpu->held_value[i];
-    }
+    const u64 *const low = r->gpr + RBX, *const high = r->gpr + R12;
+    if (unlikely((low[0] ^ PATTERN) | (low[1] ^ PATTERN) | (low[2] ^ PATTERN) | (high[0] ^ PATTERN) | (high[1] ^ PATTERN) | (high[2] ^ PATTERN) |
+                 (high[3] ^ PATTERN)))
+        held_written(cpu, r);
+    memcpy(r->gpr + RBX, cpu->held_value, LOW * sizeof(u64));
+    memcpy(r->gpr + R12, cpu->held_value + LOW, HIGH * sizeof(u64));
 }

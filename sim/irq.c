@@ -58,15 +58,16 @@ u32 irq_priority(const struct sim_cpu *cpu)
     return cpu->apic.tpr >> 4 >= service >> 4 ? cpu->apic.tpr : service & 0xf0;
 }
 
-static bool irq_waiting(const struct sim_cpu *cpu)
+static inline bool irq_waiting(const struct sim_cpu *cpu)
 {
-    return map_top(cpu->apic.irr) >> 4 > irq_priority(cpu) >> 4;
+    return !irq_none(cpu) && map_top(cpu->apic.irr) >> 4 > irq_priority(cpu) >> 4;
 }
 
 bool sim_irq_pending(struct sim_cpu *cpu)
 {
-    sim_did(cpu, OP_LOOK, EFFECT_READ, OBJECT_APIC(cpu->id), 0, irq_waiting(cpu));
-    return irq_waiting(cpu) && (sim_alone(cpu) || choice(2, CHOICE_INTERRUPT) == 0);
+    const bool waiting = irq_waiting(cpu);
+    sim_did(cpu, OP_LOOK, EFFECT_READ, OBJECT_APIC(cpu->id), 0, waiting);
+    return waiting && (sim_alone(cpu) || choice(2, CHOICE_INTERRUPT) == 0);
 }
 
 bool irq_held(const struct sim_cpu *cpu)

@@ -9,6 +9,11 @@ bool irq_xapic(const struct sim_cpu *cpu);                    /* enabled, regist
 bool irq_x2apic(const struct sim_cpu *cpu);                   /* enabled, registers are MSRs */
 void irq_raise(struct sim_cpu *target, u32 vector);           /* a fixed, edge-triggered request; lost if the APIC is disabled */
 bool irq_held(const struct sim_cpu *cpu);                     /* something waits, though sim_irq_pending may have said no */
+static inline bool irq_none(const struct sim_cpu *cpu)        /* no request at all */
+{
+    const u64 *irr = cpu->apic.irr;
+    return !(irr[0] | irr[1] | irr[2] | irr[3]);
+}
 void irq_eoi(struct sim_cpu *cpu);
 u32 irq_priority(const struct sim_cpu *cpu);                  /* PPR */
 u32 apic_read(struct sim_cpu *cpu, u32 offset);               /* offset as in arch/apic.h; a register that exists */

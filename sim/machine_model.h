@@ -20,6 +20,15 @@
 
 struct virt_model;
 
+/* An answer of the MMU, and what it was read from: mmu.c. */
+struct sim_memo {
+    u64 key, cr0, cr3, cr4, efer, states;
+    u64 *slot[4], word[4];
+    u32 words;                       /* 0: empty */
+    struct sim_translation answer;
+};
+#define SIM_MEMOS 8u                 /* per CPU */
+
 /* What these CPUs have; set by sim_create, tests may change it before the first run. */
 struct sim_profile {
     bool xsave, x2apic, tsc_deadline, nx, page_1g, smep, smap, umip;
@@ -37,6 +46,8 @@ struct sim {
     u8 *map, *ram;
     u64 map_bytes, ram_bytes;        /* ram_bytes: where physical RAM ends, the hole included */
     u8 *shadow;                      /* enum mem_state of each 64 bytes of RAM */
+    u64 states;                      /* changes of it so far */
+    bool forbidden;                  /* the sanitizer was told of RAM that nobody may touch */
     u8 *tables;                      /* bitmap of pages that a walker has read as page tables */
     struct translations *translations;   /* what CPUs may have cached; NULL: not recorded */
     struct exposed *exposed;         /* what user level sees of the kernel */
@@ -45,6 +56,7 @@ struct sim {
 
     /* CPUs. The masks hold a bit per CPU. */
     struct sim_cpu *cpu;
+    struct sim_memo *memo;
     u32 cpu_count;
     struct sim_cpu *current;
     struct fiber main;               /* whoever called sim_run */
@@ -62,6 +74,7 @@ struct sim {
     struct sim_counts counts;
     struct sim_result result;
     bool ended, in_run;
+    bool quiet;                      /* this run has no chooser and is no world: nobody looks at its steps, no store waits */
     bool booted;                  /* the boot CPU was started */
     bool stopped;                    /* sim_stop */
     bool shutdown;                   /* mach_shutdown: ends at the next resume */
@@ -95,18 +108,18 @@ extern _Thread_local struct sim *sim_here;
 
 /* ---- Steps: sched.c ---- */
 void sim_step(struct sim_cpu *cpu);                    /* a schedule point of the CPU that is stepping; cpu->pending says what it is about to do */
+void sim_due(struct sim_cpu *cpu);                     /* a timer expires, the budget of steps is used up, an NMI came */
 void sim_yield(struct sim_cpu *cpu);                   /* the same, but by default the others go first */
 void sim_wait(struct sim_cpu *cpu);                    /* this CPU can do nothing: returns when its bit in steppable was set and it was chosen */
 void sim_drain(struct sim_cpu *cpu);                   /* returns when the CPU's store buffer is empty */
-void sim_wrote(struct sim *s, u64 object);             /* this object changed: wakes CPUs that spin on it; OBJECT_NONE: on anything */
+void sim_rouse(struct sim *s, u64 object);             /* CPUs that spin on it; OBJECT_NONE: on anything */
 void sim_time(struct sim_cpu *cpu, u64 ticks);         /* the CPU spent time: an engine's slice */
 void sim_wake(struct sim_cpu *cpu);                    /* it can step again */
 bool sim_alone(const struct sim_cpu *cpu);             /* no other agent can step, or nobody chooses */
 void sim_pass(struct sim_cpu *cpu);                    /* the CPU waits for time alone: some passes, never beyond a timer */
 
-/* ---- What was done: events.c ---- */
-void sim_point(struct sim_cpu *cpu, enum sim_op op, u64 object, u32 bytes, const void *site);   /* a schedule point in worlds too */
-void sim_did(struct sim_cpu *cpu, enum sim_op op, enum sim_effect effect, u64 object, u64 before, u64 after);
+/* ---- What was done: event.c ---- */
+void sim_note(struct sim_cpu *cpu, enum sim_op op, enum sim_effect effect, u64 object, u64 before, u64 after);
 void sim_flushed(struct sim_cpu *cpu, const struct sim_pending *p, u64 before, u64 after);   /* its flusher did */
 void sim_ordered(struct sim *s, enum sim_op op, enum sim_effect effect, u64 object);   /* this step did, and no spin loop waits for it */
 const void *sim_object_memory(const struct sim *s, u64 object);   /* where a memory object is; NULL: it is none */
@@ -119,10 +132,20 @@ void sim_broken(enum sim_rule rule, const char *format, ...) __attribute__((nore
 
 void unit_end(struct sim *s) __attribute__((noreturn));   /* the end of a machine that nobody runs: unit.c */
 
-/* ---- Events: hash.c ---- */
+/* ---- Events: docs/machine.md says which, in which order. FNV-1a, 64 bits, a word at a time: each step is a bijection, so one word that differs
+ * always shows. No word in it comes from a host address. ---- */
 enum hash_event { HASH_TRAP = 1, HASH_RESUME, HASH_IPI, HASH_CONSOLE, HASH_SHUTDOWN };
-void sim_hash(struct sim *s, u64 word);
-void sim_hash_event(struct sim *s, enum hash_event event, u64 a, u64 b, u64 c, u64 d);
+#define FNV_BASIS 0xcbf29ce484222325ul
+#define FNV_PRIME 0x100000001b3ul
+
+static inline void sim_hash_event(struct sim *s, enum hash_event event, u64 a, u64 b, u64 c, u64 d)
+{
+    u64 hash = (s->result.event_hash ^ event) * FNV_PRIME;
+    hash = (hash ^ a) * FNV_PRIME;
+    hash = (hash ^ b) * FNV_PRIME;
+    hash = (hash ^ c) * FNV_PRIME;
+    s->result.event_hash = (hash ^ d) * FNV_PRIME;
+}
 
 /* The current CPU; the machine's own functions use it where no CPU is passed. */
 static inline struct sim_cpu *sim_this(void)
@@ -133,4 +156,47 @@ static inline struct sim_cpu *sim_this(void)
 static inline void sim_count(enum sim_count what)
 {
     sim_here->counts.of[what]++;
+}
+
+/* ---- Steps, the short way ---- */
+
+/* A step of a quiet machine: it goes on where it is, unless something is due. */
+static inline void sim_tick(struct sim_cpu *cpu)
+{
+    struct sim *s = cpu->sim;
+    s->result.steps++;
+    s->clock++;
+    if (unlikely((s->clock >= s->timer_next) | (s->result.steps >= s->steps_end) | cpu->nmi))
+        sim_due(cpu);
+}
+
+/* A schedule point in worlds too. */
+static inline void sim_point(struct sim_cpu *cpu, enum sim_op op, u64 object, u32 bytes, const void *site)
+{
+    cpu->pending = (struct sim_pending){ object, (u64)site, bytes, (u8)op };
+    if (likely(cpu->sim->quiet))
+        sim_tick(cpu);
+    else
+        sim_step(cpu);
+}
+
+/* Nobody will ask what this CPU's turn has read or written: no event is recorded, and a turn that has looked outside never sleeps. */
+static inline bool sim_unnoted(const struct sim_cpu *cpu)
+{
+    return cpu->sim->quiet & cpu->turn_outside;
+}
+
+static inline void sim_did(struct sim_cpu *cpu, enum sim_op op, enum sim_effect effect, u64 object, u64 before, u64 after)
+{
+    if (!likely(sim_unnoted(cpu)))
+        sim_note(cpu, op, effect, object, before, after);
+}
+
+/* This object changed. */
+static inline void sim_wrote(struct sim *s, u64 object)
+{
+    s->writes++;
+    s->relaxes = 0;
+    if (unlikely(s->spinning != 0))
+        sim_rouse(s, object);
 }

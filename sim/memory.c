@@ -50,7 +50,8 @@ void memory_destroy(struct sim *s)
     if (s->shadow)
         munmap(s->shadow, s->ram_bytes >> SHADOW_BITS);
     if (s->map) {
-        sanitizer_allow(s->map, s->map_bytes);   /* the sanitizer would remember for whoever gets these addresses next */
+        u8 *const from = s->forbidden ? s->map : s->ram + s->ram_bytes;   /* the sanitizer would remember for whoever gets these addresses next */
+        sanitizer_allow(from, (u64)(s->map + s->map_bytes - from));
         munmap(s->map, s->map_bytes);
     }
 }
@@ -122,7 +123,7 @@ static void memory_tables_forget(struct sim *s, u64 phys, u64 bytes)
 
 static const char *const memory_names[] = { "live", "free", "a red zone", "waiting for an epoch" };
 
-void memory_check(struct sim *s, const void *address, u64 bytes, const char *what)
+void memory_judge(struct sim *s, const void *address, u64 bytes, const char *what)
 {
     const u64 phys = (u64)address - (u64)s->ram;
     if (phys >= s->ram_bytes)
@@ -150,6 +151,7 @@ void mach_mem_state(const void *start, size_t bytes, enum mem_state state)
     if (!bytes)
         return;
     sim_point(s->current, OP_STATE, sim_object(s, start), (u32)min(bytes, ~0u), __builtin_return_address(0));
+    s->states++;
     store_drain(s->current);   /* no store of ours may arrive in memory that is somebody else's by then */
     /* A line is live if any byte of it is; otherwise only whole lines change. */
     const u64 mask = (1ul << SHADOW_BITS) - 1;
@@ -171,9 +173,11 @@ void mach_mem_state(const void *start, size_t bytes, enum mem_state state)
     memory_tables_forget(s, phys, bytes);
     if (s->snapshot)
         return;   /* what the sanitizer knows could not be put back */
-    if (state == MEM_FREE || state == MEM_REDZONE)
+    if (state == MEM_FREE || state == MEM_REDZONE) {
+        s->forbidden = true;
         sanitizer_forbid(start, bytes);
-    else
+    } else {
         sanitizer_allow(start, bytes);
+    }
     exposed_state(s, phys, bytes, state);
 }

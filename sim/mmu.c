@@ -54,6 +54,44 @@ static bool mmu_use(struct sim_cpu *cpu, const struct translation *e, const stru
     return true;
 }
 
+/* Where nobody chooses, an access has one answer as long as the words that were walked, the registers, and whose memory it is have not changed:
+ * whatever else a walk judges, it has judged then. */
+static_assert(RIGHT_MEMORY < SIM_MEMOS, "accesses to one page have places of their own");
+
+static struct sim_memo *memo_of(struct sim_cpu *cpu, const struct mmu_access *a)
+{
+    return &cpu->sim->memo[cpu->id * SIM_MEMOS + (a->address >> PAGE_BITS ^ a->access) % SIM_MEMOS];
+}
+
+/* What is asked; of two questions with one key and one place the access is the same. */
+static u64 memo_key(const struct mmu_access *a)
+{
+    return a->address >> PAGE_BITS << 1 | a->user;
+}
+
+static bool memo_holds(const struct sim_cpu *cpu, const struct sim_memo *m, const struct mmu_access *a)
+{
+    if ((m->key ^ memo_key(a)) | (m->cr0 ^ cpu->cr0) | (m->cr3 ^ cpu->cr3) | (m->cr4 ^ cpu->cr4) | (m->efer ^ cpu->efer) |
+        (m->states ^ cpu->sim->states))
+        return false;
+    for (u32 i = 0; i < m->words; i++)
+        if (*m->slot[i] != m->word[i])
+            return false;
+    return m->words;
+}
+
+static void memo_keep(struct sim_cpu *cpu, const struct mmu_access *a, const struct walk *w, const struct sim_translation *answer)
+{
+    struct sim_memo *m = memo_of(cpu, a);
+    *m = (struct sim_memo){ .key = memo_key(a), .cr0 = cpu->cr0, .cr3 = cpu->cr3, .cr4 = cpu->cr4, .efer = cpu->efer,
+                            .states = cpu->sim->states, .words = w->count, .answer = *answer };
+    m->answer.phys &= ~PAGE_MASK;
+    for (u32 i = 0; i < w->count; i++) {
+        m->slot[i] = sim_phys(cpu->sim, w->slot[i], 8);
+        m->word[i] = *m->slot[i];   /* with the A and D that the walk has set */
+    }
+}
+
 /* One attempt: 1 done, 0 fault, -1 a word changed under the walk. */
 static int mmu_try(struct sim_cpu *cpu, const struct mmu_access *a, struct sim_translation *out, struct sim_fault *fault)
 {
@@ -76,12 +114,21 @@ static int mmu_try(struct sim_cpu *cpu, const struct mmu_access *a, struct sim_t
     if (!walk_mark(cpu, &root, &w, a->access & RIGHT_W))
         return -1;
     fresh.dirty = fresh.dirty || a->access & RIGHT_W;
-    return mmu_use(cpu, &fresh, a, out);
+    mmu_use(cpu, &fresh, a, out);
+    if (cpu->sim->quiet)
+        memo_keep(cpu, a, &w, out);
+    return 1;
 }
 
 bool sim_translate(struct sim_cpu *cpu, u64 address, u32 access, bool user, struct sim_translation *out, struct sim_fault *fault)
 {
     const struct mmu_access a = { address, access, user };
+    const struct sim_memo *m = memo_of(cpu, &a);
+    if (likely(cpu->sim->quiet) && memo_holds(cpu, m, &a)) {
+        *out = m->answer;
+        out->phys |= address & PAGE_MASK;
+        return true;
+    }
     if (!mmu_canonical(address)) {
         *fault = (struct sim_fault){ VECTOR_GP, 0, 0 };
         return false;

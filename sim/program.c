@@ -4,7 +4,7 @@
 
 _Thread_local struct thread *program_here;
 
-static void ask(enum request request)
+static inline __attribute__((always_inline)) void ask(enum request request)
 {
     struct thread *t = program_here;
     t->request = request;
@@ -33,8 +33,8 @@ u64 program_hypercall(u64 number, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5
 {
     u64 *g = program_here->gpr;
     g[RDI] = number, g[RSI] = a0, g[RDX] = a1, g[R8] = a2, g[R9] = a3, g[R10] = a4, g[RAX] = a5;
-    program_syscall();
-    return g[RAX];
+    ask(REQUEST_SYSCALL);
+    return program_here->gpr[RAX];
 }
 
 static void ask_memory(enum request request, u64 address, void *buffer, u64 bytes)

@@ -112,6 +112,16 @@ static void sched_nmi(struct sim_cpu *cpu)
     cpu->in_nmi = false;
 }
 
+void sim_due(struct sim_cpu *cpu)
+{
+    struct sim *s = cpu->sim;
+    if (s->clock >= s->timer_next)
+        timer_fire(s);
+    if (s->result.steps >= s->steps_end)
+        sched_pause(cpu);
+    sched_nmi(cpu);
+}
+
 /* Nobody but spinners is left. One whose turn also wrote gets another: perhaps its loop writes in each turn. One of whose words has changed
  * goes on if that word may have been read before the loop. What the others would read now, another order of steps reads at once: such a run is
  * explored anyway, and this one ends. */
@@ -251,10 +261,8 @@ static bool turn_reads(const struct sim_cpu *cpu, u64 object)
     return false;
 }
 
-void sim_wrote(struct sim *s, u64 object)
+void sim_rouse(struct sim *s, u64 object)
 {
-    s->writes++;
-    s->relaxes = 0;
     for (u64 left = s->spinning; left; left &= left - 1) {
         struct sim_cpu *cpu = &s->cpu[__builtin_ctzl(left)];
         if (!turn_reads(cpu, object))

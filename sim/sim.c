@@ -36,7 +36,8 @@ static void sim_profile(struct sim *s)
 
 static bool sim_cpus_create(struct sim *s)
 {
-    s->cpu = aligned_alloc(64, s->cpu_count * sizeof(*s->cpu));
+    s->memo = calloc(s->cpu_count * SIM_MEMOS, sizeof(*s->memo));
+    s->cpu = s->memo ? aligned_alloc(64, s->cpu_count * sizeof(*s->cpu)) : NULL;
     if (!s->cpu)
         return false;
     memset(s->cpu, 0, s->cpu_count * sizeof(*s->cpu));
@@ -67,7 +68,7 @@ struct sim *sim_create(const struct sim_config *config)
     s->ram_bytes = config->ram_bytes + (config->ram_bytes > SIM_HOLE_START ? SIM_HOLE_END - SIM_HOLE_START : 0);
     s->timer_next = ~0ul;
     s->result.message = s->message;
-    s->result.event_hash = 0xcbf29ce484222325ul;   /* FNV-1a's offset basis */
+    s->result.event_hash = FNV_BASIS;
     s->upcall = (struct sim_upcall){ kern_boot, kern_trap, kern_nmi };
     sim_profile(s);
     sim_here = s;
@@ -89,6 +90,7 @@ enum sim_end sim_run(struct sim *s, u64 max_steps)
     struct sim *const before = sim_here;
     sim_here = s;
     s->in_run = true;
+    s->quiet = !s->world && !s->unit && !s->config.chooser;
     s->stopped = false;
     s->steps_end = s->result.steps + max_steps < max_steps ? ~0ul : s->result.steps + max_steps;
     if (!s->booted) {
@@ -97,7 +99,7 @@ enum sim_end sim_run(struct sim *s, u64 max_steps)
     }
     s->main = (struct fiber){ 0 };
     fiber_switch(&s->main, &s->current->fiber);
-    s->in_run = false;
+    s->in_run = s->quiet = false;
     sim_here = before;
     return s->result.end;
 }
@@ -134,6 +136,7 @@ void sim_destroy(struct sim *s)
         if (s->virt && s->cpu[i].virt)
             s->virt->cpu_destroy(&s->cpu[i]);
     free(s->cpu);
+    free(s->memo);
     snapshot_destroy(s);
     translations_destroy(s);
     exposed_destroy(s);

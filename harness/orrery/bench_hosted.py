@@ -13,7 +13,7 @@ from .base import BUILD, BadInput, make
 from .bench_rows import Row
 
 EXITS = 300_000
-LINES = re.compile(r"ipc (?P<ipc>[\d.]+) (?P<pipe>[\d.]+)\nmap (?P<map>[\d.]+) (?P<mmap>[\d.]+)\nboot (?P<boot>[\d.]+)\n\Z")
+LINES = re.compile(r"ipc (?P<ipc>[\d.]+) (?P<pipe>[\d.]+)\nmap (?P<map>[\d.]+) (?P<mmap>[\d.]+)\nexit (?P<exit>[\d.]+)\nboot (?P<boot>[\d.]+)\n\Z")
 
 
 def parse(text: str) -> dict[str, float]:
@@ -63,6 +63,8 @@ def measure(rows: list[Row]) -> list[tuple[Row, float, dict[str, float]]]:
             results.append((row, _exit_us(), {}))
         elif row.id == "hosted-boot":
             results.append((row, ns["boot"] / 1e6, {}))
+        elif row.id == "hosted-vcpu":
+            results.append((row, ns["exit"] / 1e3, {}))
         else:
             ours, theirs = ("ipc", "pipe") if row.id == "hosted-ipc" else ("map", "mmap")
             results.append((row, ns[theirs] / ns[ours], {"ours_ns": ns[ours], "linux_ns": ns[theirs]}))

@@ -76,5 +76,6 @@ HOSTED = (
     Row("hosted-ipc", "pipe round trip / call and reply", 50, machine="hosted", unit="times", more=True, limit=1),
     Row("hosted-map", "mmap, write, munmap / map, unmap", 50, machine="hosted", unit="times", more=True, limit=1),
     Row("hosted-exit", "guest exit, VMM, entry on Unicorn", 2, machine="hosted", unit="us", limit=2),
+    Row("hosted-vcpu", "the same, kernel and model alone", 2, machine="hosted", unit="us", limit=2),
     Row("hosted-boot", "machine made to first user instruction", 5, machine="hosted", unit="ms", limit=100),
 )

@@ -24,7 +24,7 @@ void *program_bundle(u64 entry, u64 *bytes);
 
 /* ---- For the program itself: on its fiber ---- */
 
-u64 *program_registers(void);                       /* its 16 general-purpose registers, x86 encoding order */
+u64 *program_registers(void);                       /* its 16 general-purpose registers, x86 encoding order; until it asks for something */
 void program_syscall(void);                         /* SYSCALL with these registers; returns with the kernel's */
 u64 program_hypercall(u64 number, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5);   /* arguments by the register convention; RAX */
 void user_load(void *to, u64 address, u64 bytes);   /* faults like any access: an exception to the kernel, then the access is done again */

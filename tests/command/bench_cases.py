@@ -46,8 +46,8 @@ def counted(tap: Tap) -> None:
 
 
 def hosted(tap: Tap) -> None:
-    good = "ipc 300.5 4000.0\nmap 1500.0 7000.0\nboot 250000.0\n"
-    tap.check(bench_hosted.parse(good) == {"ipc": 300.5, "pipe": 4000, "map": 1500, "mmap": 7000, "boot": 250000}, "bench --hosted: figures are read")
+    good = "ipc 300.5 4000.0\nmap 1500.0 7000.0\nexit 1000.0\nboot 250000.0\n"
+    tap.check(bench_hosted.parse(good) == {"ipc": 300.5, "pipe": 4000, "map": 1500, "mmap": 7000, "exit": 1000, "boot": 250000}, "bench --hosted: figures are read")
     for what, text in (("nothing", ""), ("a line that is missing", good[:-14]), ("a word for a number", good.replace("4000.0", "fast")),
                        ("a time of 0", good.replace("300.5", "0.0"))):
         refused(tap, f"--hosted: {what}", "bench/hosted", lambda text=text: bench_hosted.parse(text))

@@ -72,16 +72,21 @@ BOOT(kern_twice) BOOT(cpu_twice) BOOT(start_elsewhere) BOOT(start)
 static void vmxon_of_another_vendor(struct rule_scene *x) { ignore(mach_vmxon(0x1000)); }
 static void invlpga_of_another_vendor(struct rule_scene *x) { mach_invlpga(0, 1); }
 
-static void held(struct rule_scene *x, bool written)
+static void held(struct rule_scene *x, u64 written)
 {
     struct resume *const r = sim_phys(x->s, 0x200000, sizeof(*r));
     held_begin(sim_this(), r);
-    r->gpr[written ? R15 : R10] = 1;
+    for (u32 i = RAX; i <= R15; i++)
+        if (written >> i & 1)
+            r->gpr[i] = 1;
     held_end(sim_this());
 }
 
-static void held_written(struct rule_scene *x) { held(x, true); }
-static void others_written(struct rule_scene *x) { held(x, false); }
+#define HELD (bit(RBX) | bit(RSP) | bit(RBP) | bit(R12) | bit(R13) | bit(R14) | bit(R15))
+static void others_written(struct rule_scene *x) { held(x, ~HELD); }
+#define WRITTEN(name)                                                                                                  \
+    static void held_##name(struct rule_scene *x) { held(x, bit(name)); }
+WRITTEN(RBX) WRITTEN(RSP) WRITTEN(RBP) WRITTEN(R12) WRITTEN(R13) WRITTEN(R14) WRITTEN(R15)
 
 RULE_TABLE(rule_resume, SCENE_UNIT(SIM_NONE),
     { RULE_RESUME_RAM, outside, well },
@@ -90,7 +95,13 @@ RULE_TABLE(rule_resume, SCENE_UNIT(SIM_NONE),
     { RULE_RESUME_RIP, user_high, user_end },
     { RULE_RESUME_NMI, nmi_idle, nmi_window },
     { RULE_RESUME_CPU, nobody, well },
-    { RULE_RESUME_HELD, held_written, others_written },
+    { RULE_RESUME_HELD, held_RBX, others_written },
+    { RULE_RESUME_HELD, held_RSP, others_written },
+    { RULE_RESUME_HELD, held_RBP, others_written },
+    { RULE_RESUME_HELD, held_R12, others_written },
+    { RULE_RESUME_HELD, held_R13, others_written },
+    { RULE_RESUME_HELD, held_R14, others_written },
+    { RULE_RESUME_HELD, held_R15, others_written },
     { RULE_SEAM_ONCE, kern_twice, well },
     { RULE_SEAM_ONCE, cpu_twice, well },
     { RULE_IPI_START, start_elsewhere, start },

@@ -12,6 +12,7 @@
 
 #define LEAVES    (SEL_COUNT / OBJ_LEAF_SLOTS)
 #define STEP      64u
+#define LEAF_STEP 8u    /* leaves looked through for nothing */
 
 static_assert(LEAVES * sizeof(u64) == PAGE_SIZE && PERM_ALL <= OBJ_PERM_MASK, "layout");
 
@@ -277,10 +278,13 @@ static bool leaf_clear(struct cpu *cpu, struct space_obj *s, u32 index)
 
 enum status space_obj_clear(struct cpu *cpu, struct space_obj *s)
 {
-    for (u32 i = 0; i < atomic_load(&s->leaf_end); i++)
-        while (leaf_clear(cpu, s, i))   /* bound: capabilities in the leaf and derived from it */
-            if (mach_preempt_pending())
-                return STATUS_RESTART;
+    while (s->cleared < atomic_load(&s->leaf_end)) {   /* bound: leaves, capabilities in them and derived from those */
+        const bool more = leaf_clear(cpu, s, s->cleared);
+        s->cleared += !more;
+        if ((more || s->cleared % LEAF_STEP == 0) && mach_preempt_pending())
+            return STATUS_RESTART;
+    }
+    s->cleared = 0;
     return OK;
 }
 

@@ -22,6 +22,7 @@ struct space_obj {
     struct quota *quota;
     atomic_u64 *leaf;          /* SEL_COUNT / 64 addresses of struct cap_slot [64] in one page; never unlinked before the space dies */
     atomic_u64 leaf_end;       /* no leaf lies there or behind; only grows */
+    u32 cleared;               /* whoever clears it: leaves that this pass has behind it */
 };
 
 must_check enum status space_obj_init(struct space_obj *s, struct quota *q);

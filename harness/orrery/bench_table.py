@@ -30,11 +30,11 @@ def _verdict(row: Row, value: float) -> str:
     return "goal" if row.met(value) else "gate" if row.better(value) else "no"
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    """Markdown, columns aligned."""
+def table(head: list[str], rows: list[list[str]], left: tuple[int, ...] = (0,)) -> str:
+    """Markdown, columns aligned: these to the left, the others to the right."""
     width = [max(len(line[i]) for line in [head, *rows]) for i in range(len(head))]
-    lines = [" | ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, width))) for line in [head, *rows]]
-    rule = " | ".join("-" * w if i == 0 else "-" * (w - 1) + ":" for i, w in enumerate(width))
+    lines = [" | ".join(cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, width))) for line in [head, *rows]]
+    rule = " | ".join("-" * w if i in left else "-" * (w - 1) + ":" for i, w in enumerate(width))
     return "\n".join(f"| {line} |" for line in [lines[0], rule, *lines[1:]])
 
 
@@ -42,7 +42,7 @@ def _figures(results: list[Result]) -> str:
     names = [k for k in KERNELS if any(k in r.row.others for r in results)]
     rows = [[r.row.id, r.row.machine, r.row.unit, _ours(r), *(_number(r.row.others[k], r.row.unit) if k in r.row.others else "" for k in names),
              _number(r.row.gate, r.row.unit), _number(r.row.goal, r.row.unit), _verdict(r.row, r.figure.least)] for r in results]
-    return _table(["row", "machine", "unit", "ours", *names, "gate", "goal", "met"], rows)
+    return table(["row", "machine", "unit", "ours", *names, "gate", "goal", "met"], rows)
 
 
 def _counts(results: list[Result]) -> str:
@@ -51,7 +51,7 @@ def _counts(results: list[Result]) -> str:
         return ""
     names = [n for n in counted[0][1] if any(c[n] for _, c in counted)]
     rows = [[id_, *(str(c[n]) if c[n] else "" for n in names)] for id_, c in counted]
-    return "\n\nDear instructions, counted in the process:\n\n" + _table(["row", *names], rows)
+    return "\n\nDear instructions, counted in the process:\n\n" + table(["row", *names], rows)
 
 
 def text(results: list[Result]) -> str:
@@ -60,14 +60,19 @@ def text(results: list[Result]) -> str:
     return _figures(results) + _counts(results) + ("\n\n" + "\n".join(extra) if extra else "")
 
 
-def write(results: list[Result], hosted: bool) -> None:
-    """Put the tables where those of the last time are."""
-    command, title = ("./orrery bench --hosted", "The process") if hosted else ("./orrery bench", "Path lengths")
+def put(command: str, title: str, table_text: str) -> None:
+    """Put a table into the page, where that of the last time is."""
     begin = f"<!-- {command} -->"
-    block = f"{begin}\n## {title}: `{command} --write`\n\n`docs/performance.md` says what the rows are.\n\n{text(results)}\n{END}"
+    block = f"{begin}\n## {title}: `{command} --write`\n\n`docs/performance.md` says what the rows are.\n\n{table_text}\n{END}"
     page = RESULTS.read_text(encoding="utf-8") if RESULTS.is_file() else "# Results\n\nEach table names the command that made it.\n"
     if begin in page:
         page = re.sub(re.escape(begin) + ".*?" + re.escape(END), lambda _: block, page, flags=re.S)
     else:
         page += f"\n{block}\n"
     RESULTS.write_text(page, encoding="utf-8")
+
+
+def write(results: list[Result], hosted: bool) -> None:
+    """The rows of bench or of bench --hosted."""
+    command, title = ("./orrery bench --hosted", "The process") if hosted else ("./orrery bench", "Path lengths")
+    put(command, title, text(results))

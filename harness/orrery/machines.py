@@ -32,6 +32,7 @@ class Request:
     gdb: bool = False
     interactive: bool = False
     counted: bool = False   # QEMU: the TSC counts instructions; sim: what is dear is counted at each RDTSC
+    more: list[str] = field(default_factory=list)   # QEMU: further arguments
 
 
 @dataclass
@@ -107,6 +108,7 @@ def _qemu(r: Request, bundle: Path) -> Command:
         argv += ["-serial", f"file:{trace}"]
     if r.counted:
         argv += ["-icount", "shift=0,sleep=off"]
+    argv += r.more
     if r.gdb:
         argv += ["-S", "-gdb", "tcp:127.0.0.1:1234"]
     return Command(argv, console=None if r.interactive else r.folder / "console.txt", trace=trace, good_status=(1,))

@@ -88,11 +88,12 @@ static bool is_due(const struct epoch_item *item, u64 seen)
     return item->epoch <= seen && tlb_complete(item->generation);
 }
 
+/* One at least, however many interrupts come. */
 static void release_due(struct cpu *cpu)
 {
     struct epoch_cpu *e = &cpu->epoch;
     const u64 seen = seen_by_all();
-    for (u32 n = 0; n < EPOCH_BATCH && e->first && is_due(e->first, seen); n++) {
+    for (u32 n = 0; n < EPOCH_BATCH && e->first && is_due(e->first, seen) && !(n && mach_preempt_pending()); n++) {
         struct epoch_item *item = e->first;
         e->first = item->next;
         if (!e->first)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The hypercalls on spaces: delegate, revoke, lookup. Long ones are preempted: delegate then has DELEGATE_PROGRESS set in R10 and the number of
- * units done in RAX, which is no argument of it; revoke finds less to do each time. User level can forge the progress: it only skips units. */
+ * units done in RAX, which is no argument of it; so has revoke of capabilities, in R9; that of memory finds less to do each time. User level can forge the
+ * progress: it only skips units. */
 #include "cpu.h"
 #include "hypercall.h"
 #include "pd.h"
 
 #define DELEGATE_PROGRESS bit(63)
+#define REVOKE_PROGRESS   bit(63)
 
 struct delegation {
     u64 base, target, count;
@@ -88,14 +90,24 @@ SYS(revoke)
 {
     struct pd *pd;
     const u64 count = a->count_type >> 4, type = a->count_type & 0xf;
-    const enum status s = cap_pd(ec, a->pd, PERM_PD_SPACE, &pd);
+    u64 done = 0;
+    if (unlikely(a->flags & REVOKE_PROGRESS && type == SPACE_OBJECT)) {
+        ec->resume.gpr[R9] &= ~REVOKE_PROGRESS;
+        done = ec->resume.gpr[RAX];
+    }
+    enum status s = cap_pd(ec, a->pd, PERM_PD_SPACE, &pd);
     if (s != OK)
         return s;
     if (type > SPACE_GUEST || !count || count > DELEGATE_COUNT_MAX || a->base + count < a->base || a->flags & ~(u64)REVOKE_SELF)
         return STATUS_ARG;
-    if (type == SPACE_OBJECT)
-        return space_obj_revoke(cpu, &pd->objects, a->base, count, a->flags & REVOKE_SELF);
-    return memory_revoke(cpu, ec, type == SPACE_GUEST ? pd_guest_made(pd) : &pd->memory, a);
+    if (type != SPACE_OBJECT)
+        return memory_revoke(cpu, ec, type == SPACE_GUEST ? pd_guest_made(pd) : &pd->memory, a);
+    s = space_obj_revoke_rest(cpu, &pd->objects, a->base, count, a->flags & REVOKE_SELF, &done);
+    if (unlikely(s == STATUS_RESTART)) {
+        ec->resume.gpr[R9] |= REVOKE_PROGRESS;
+        ec->resume.gpr[RAX] = done;
+    }
+    return s;
 }
 
 /* Results: the unit asked for and the rights or permissions held, 0: none. Not which frame: that is nobody's business. */

@@ -91,8 +91,13 @@ static enum status items_move(struct ec *from, struct ec *to, u64 mtr, u32 mtr_r
         *t = (struct ec_transfer){.to = to, .mtr = MTR_PLAIN(mtr)};
         mach_copy(t->window, to->utcb->window, sizeof(t->window));
     }
-    for (; t->number < MTR_ITEMS(mtr); t->number++, t->done = 0) {
-        if (item_move(from, to) == STATUS_RESTART) {
+    while (t->number < MTR_ITEMS(mtr)) {
+        const enum status s = item_move(from, to);
+        if (s == OK) {
+            t->number++;
+            t->done = 0;
+        }
+        if (s == STATUS_RESTART || (t->number < MTR_ITEMS(mtr) && mach_preempt_pending())) {
             transfer_mark(from, to);
             from->resume.gpr[mtr_register] = mtr | MTR_PROGRESS;
             return STATUS_RESTART;

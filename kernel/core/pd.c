@@ -75,24 +75,34 @@ static void pd_finish(struct cpu *cpu, struct epoch_item *item)
     pd_free(cpu, container_of(item, struct pd, object.release));
 }
 
-static enum status pd_clear(struct cpu *cpu, struct pd *pd, u64 *generation)
+static enum status pd_unmap_all(struct cpu *cpu, struct pd *pd, u64 *generation)
 {
     u64 host = 0, guest = 0;
-    enum status s = space_obj_clear(cpu, &pd->objects);
-    if (s == OK)
-        s = space_mem_clear(cpu, &pd->memory, &host);
+    enum status s = space_mem_clear(cpu, &pd->memory, &host);
     if (s == OK && pd->guest.ptab.root)
         s = space_mem_clear(cpu, &pd->guest, &guest);
     *generation = max(host, guest);
     return s;
 }
 
-static void pd_step(struct cpu *cpu, struct epoch_item *item)
+static void pd_memory_step(struct cpu *cpu, struct epoch_item *item)
 {
     struct pd *const pd = container_of(item, struct pd, object.release);
     u64 generation = 0;
-    item->release = pd_clear(cpu, pd, &generation) == OK ? pd_finish : pd_step;
+    item->release = pd_unmap_all(cpu, pd, &generation) == OK ? pd_finish : pd_memory_step;
     epoch_defer(cpu, item, generation);
+}
+
+/* Once it is empty it stays so: nobody can reach it. */
+static void pd_step(struct cpu *cpu, struct epoch_item *item)
+{
+    struct pd *const pd = container_of(item, struct pd, object.release);
+    if (space_obj_clear(cpu, &pd->objects) == OK) {
+        pd_memory_step(cpu, item);
+        return;
+    }
+    item->release = pd_step;
+    epoch_defer(cpu, item, 0);
 }
 
 void pd_hold(struct pd *pd)

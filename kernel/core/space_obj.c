@@ -12,6 +12,7 @@
 
 #define LEAVES    (SEL_COUNT / OBJ_LEAF_SLOTS)
 #define STEP      64u
+#define LEAF_STEP 8u    /* leaves looked through for nothing */
 
 static_assert(LEAVES * sizeof(u64) == PAGE_SIZE && PERM_ALL <= OBJ_PERM_MASK, "layout");
 
@@ -232,22 +233,25 @@ static bool revoke_slot(struct cpu *cpu, struct cap_slot *slot, bool self, u32 *
     return true;
 }
 
-enum status space_obj_revoke(struct cpu *cpu, struct space_obj *s, u64 selector, u64 count, bool self)
+enum status space_obj_revoke_rest(struct cpu *cpu, struct space_obj *s, u64 selector, u64 count, bool self, u64 *done)
 {
     if (!range_ok(selector, count))
         return STATUS_ARG;
-    for (u64 i = 0; i < count;) {
+    for (u64 i = done ? *done : 0; i < count;) {
         u32 budget = STEP;
         lock_take(&kern()->derive_lock);
-        /* Empty slots are looked at again after a restart, so they cost no budget: a step that took nothing is never the last. */
         for (const u64 end = min(i + STEP, count); i < end; i++) {
             struct cap_slot *slot = slot_held(s, selector + i);
             if (slot && !revoke_slot(cpu, slot, self, &budget))
                 break;
         }
         lock_drop(&kern()->derive_lock);
-        if (i < count && budget < STEP && mach_preempt_pending())
+        /* Who begins anew looks at empty slots again: then a step that took nothing is never the last. */
+        if (i < count && (done || budget < STEP) && mach_preempt_pending()) {
+            if (done)
+                *done = i;
             return STATUS_RESTART;
+        }
     }
     return OK;
 }
@@ -277,10 +281,13 @@ static bool leaf_clear(struct cpu *cpu, struct space_obj *s, u32 index)
 
 enum status space_obj_clear(struct cpu *cpu, struct space_obj *s)
 {
-    for (u32 i = 0; i < atomic_load(&s->leaf_end); i++)
-        while (leaf_clear(cpu, s, i))   /* bound: capabilities in the leaf and derived from it */
-            if (mach_preempt_pending())
-                return STATUS_RESTART;
+    while (s->cleared < atomic_load(&s->leaf_end)) {   /* bound: leaves, capabilities in them and derived from those */
+        const bool more = leaf_clear(cpu, s, s->cleared);
+        s->cleared += !more;
+        if ((more || s->cleared % LEAF_STEP == 0) && mach_preempt_pending())
+            return STATUS_RESTART;
+    }
+    s->cleared = 0;
     return OK;
 }
 

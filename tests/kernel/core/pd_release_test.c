@@ -81,6 +81,36 @@ static void a_full_domain_in_pieces(void **state)
     assert_int_equal(atomic_load(&s->a->object.refs), refs);
 }
 
+static void count(void *arg)
+{
+    ++*(u64 *)arg;
+}
+
+/* Steps from the end of a domain with one capability, there, and memory in pieces, until it is gone. */
+static u64 steps_to_end(struct scene *s, u64 selector)
+{
+    struct pd *const pd = fixture_pd(s->f, 2 << 20, PD);
+    u64 done, steps = 0;
+    fixture_cpu(s->f, 0);
+    assert_int_equal(space_obj_delegate(&s->f->pd->objects, A, &pd->objects, selector, 1, PERM_ALL, &done), OK);
+    for (u64 i = 0; i < PIECES; i++)
+        assert_int_equal(space_mem_delegate(&s->f->pd->memory, PAGE + 2 * i, &pd->memory, 0x1000 + 3 * i, 1, RIGHT_R, &done), OK);
+    revoke_self(s, PD, 1);
+    sim_unit_hook(s->f->sim, count, &steps);
+    settle_interrupted(s, 300);
+    sim_unit_hook(s->f->sim, NULL, NULL);
+    fixture_settle(s->f);
+    return steps;
+}
+
+/* However often its memory is interrupted, a domain's leaves are passed when nobody names it, when nobody is in it, and when it is freed. */
+static void leaves_are_passed_three_times(void **state)
+{
+    struct scene *s = *state;
+    const u64 few = steps_to_end(s, 0), many = steps_to_end(s, SEL_COUNT - 1);
+    assert_true(many - few < 3 * 5 * SEL_COUNT / OBJ_LEAF_SLOTS);   /* five steps a leaf, restarts among them */
+}
+
 /* A UTCB page is passed on to more places than one step takes back: the frames stay until the last one has lost it. */
 static void a_utcb_in_many_places(void **state)
 {
@@ -213,5 +243,5 @@ static void at_its_end_nothing_is_made(void **state)
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-TEST_GROUP(pd_release, T(a_full_domain_in_pieces), T(a_utcb_in_many_places), T(utcbs_side_by_side), T(several_end_elsewhere),
+TEST_GROUP(pd_release, T(a_full_domain_in_pieces), T(leaves_are_passed_three_times), T(a_utcb_in_many_places), T(utcbs_side_by_side), T(several_end_elsewhere),
            T(tables_wait_for_the_flush), T(half_a_domain), T(at_its_end_nothing_is_made));

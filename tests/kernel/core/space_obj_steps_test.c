@@ -207,6 +207,21 @@ static void a_target_is_filled_meanwhile(void **state)
     meanwhile(*state, true, THERE + COUNT - 1, STATUS_EXISTS);
 }
 
+static void empty_leaves_are_passed_in_steps(void **state)
+{
+    struct fixture *f = *state;
+    struct cap_slot *slot;
+    u32 restarts = 0;
+    for (u64 i = 0; i < 20; i++)
+        assert_int_equal(space_obj_reserve(&f->s[TO], i * OBJ_LEAF_SLOTS, &slot), OK);
+    core_preempt(f->w);
+    while (space_obj_clear(f->w->cpu, &f->s[TO]) == STATUS_RESTART)
+        restarts++;
+    core_ipi(f->w, 0);
+    assert_int_equal(restarts, 2);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 TEST_GROUP(space_obj_steps, T(one_slot_stops_all), T(leaves_are_made_one_by_one), T(no_memory_is_no_restart), T(steps_are_bounded),
-           T(a_large_family_is_revoked_in_steps), T(ranges_behind_the_end), T(a_source_is_emptied_meanwhile), T(a_target_is_filled_meanwhile));
+           T(a_large_family_is_revoked_in_steps), T(ranges_behind_the_end), T(a_source_is_emptied_meanwhile), T(a_target_is_filled_meanwhile),
+           T(empty_leaves_are_passed_in_steps));

@@ -333,9 +333,10 @@ static void clear_is_bounded(void **state)
     u32 restarts = 0;
     core_preempt(f->w);
     while (space_obj_clear(f->w->cpu, &f->s[1]) == STATUS_RESTART)
-        restarts++;
+        assert_int_equal(f->s[1].cleared, ++restarts);   /* goes on where it was */
     core_ipi(f->w, 0);
     assert_int_equal(restarts, 4);   /* once per leaf that held anything */
+    assert_int_equal(f->s[1].cleared, 0);
     assert_int_equal(held(f, 1), 0);
     assert_int_equal(refs(f, 0), 1);
 }

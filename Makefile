@@ -29,7 +29,7 @@ UNIT_C     := $(filter-out $(FUZZ_C) $(HYPERCALL_FUZZ_C) $(EXPLORE_C),$(TEST_C))
 FIXTURE_C  := $(wildcard tests/kernel/kernel_*.c)
 LOCKFREE_C := $(addprefix scenarios/lib/,mpsc.c ring.c queue_pair.c)
 HOSTED_USER_C := $(wildcard scenarios/vmm/decode.c scenarios/vmm/walk.c scenarios/vmm/uart.c scenarios/root/loader.c) $(LOCKFREE_C)
-PROGRAMS   := vmm bench kill-backend $(basename $(notdir $(wildcard scenarios/*.c)))
+PROGRAMS   := vmm bench kill-backend lifecycle $(basename $(notdir $(wildcard scenarios/*.c)))
 GUESTS     := $(basename $(notdir $(wildcard scenarios/guests/*.S)))
 SCENARIOS  := $(basename $(notdir $(wildcard scenarios/*.toml)))
 
@@ -266,6 +266,9 @@ build/$(1)/vmm.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/vmm/*.c
 	$$(call say,LD,$$@)
 	$$(USERLD_$(1))
 build/$(1)/bench.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/bench/*.c)) $$(LIB_$(1)) scenarios/lib/user.ld
+	$$(call say,LD,$$@)
+	$$(USERLD_$(1))
+build/$(1)/lifecycle.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/lifecycle/*.c)) $$(LIB_$(1)) scenarios/lib/user.ld
 	$$(call say,LD,$$@)
 	$$(USERLD_$(1))
 # Its VMs are made of the VMM's parts, all but its main.

@@ -7,7 +7,7 @@
 #include "svm_x86.h"
 #include "vmx_x86.h"
 
-enum { VCPUS = 5, SEL = 220, OPERATIONS = 4000, TAGS_MAX = 7 };
+enum { VCPUS = 5, SEL = 220, OPERATIONS = 1000, TAGS_MAX = 7 };
 #define STATE(n) (GUEST_STATE + 0x10000ul + 0x2000ul * (n))
 
 struct model {

@@ -244,6 +244,7 @@ void quota_run(void)
     for (const struct row *r = rows; r < rows + count; r++) {
         life_what[0] = "quota";
         life_what[1] = r->name;
+        life_what[2] = "with its price and less";
         const u64 price = price_of(r, &before), need = r->takes ? 2 * price : price;   /* two cuts, then one of three parts goes */
         const u64 less[] = { 0, ALIGN, need / 3, need / 2, need - ALIGN };
         for (u32 i = 0; i < array_size(less); i++, refusals++)

@@ -29,7 +29,8 @@ UNIT_C     := $(filter-out $(FUZZ_C) $(HYPERCALL_FUZZ_C) $(EXPLORE_C),$(TEST_C))
 FIXTURE_C  := $(wildcard tests/kernel/kernel_*.c)
 LOCKFREE_C := $(addprefix scenarios/lib/,mpsc.c ring.c queue_pair.c)
 HOSTED_USER_C := $(wildcard scenarios/vmm/decode.c scenarios/vmm/walk.c scenarios/vmm/uart.c scenarios/root/loader.c) $(LOCKFREE_C)
-PROGRAMS   := vmm bench bounds kill-backend $(basename $(notdir $(wildcard scenarios/*.c)))
+FOLDERS    := bench bounds lifecycle vmm
+PROGRAMS   := $(FOLDERS) kill-backend $(basename $(notdir $(wildcard scenarios/*.c)))
 GUESTS     := $(basename $(notdir $(wildcard scenarios/guests/*.S)))
 SCENARIOS  := $(basename $(notdir $(wildcard scenarios/*.toml)))
 
@@ -259,18 +260,6 @@ build/$(1)/scenarios/%.o: scenarios/%.S
 LIB_$(1) := $$(patsubst %.S,build/$(1)/%.o,$$(patsubst %.c,build/$(1)/%.o,$$(LIB_SRC)))
 # Page-aligned segments, as root and kernel map them.
 USERLD_$(1) = $$(Q)ld -nostdlib -static -z noexecstack -z max-page-size=4096 --build-id=none -T scenarios/lib/user.ld -o $$@ $$(filter %.o,$$^)
-build/$(1)/root.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/root/*.c)) $$(LIB_$(1)) scenarios/lib/user.ld
-	$$(call say,LD,$$@)
-	$$(USERLD_$(1))
-build/$(1)/vmm.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/vmm/*.c)) $$(LIB_$(1)) scenarios/lib/user.ld
-	$$(call say,LD,$$@)
-	$$(USERLD_$(1))
-build/$(1)/bench.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/bench/*.c)) $$(LIB_$(1)) scenarios/lib/user.ld
-	$$(call say,LD,$$@)
-	$$(USERLD_$(1))
-build/$(1)/bounds.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/bounds/*.c)) $$(LIB_$(1)) scenarios/lib/user.ld
-	$$(call say,LD,$$@)
-	$$(USERLD_$(1))
 # Its VMs are made of the VMM's parts, all but its main.
 build/$(1)/kill-backend.elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/kill-backend/*.c) $$(filter-out %/vmm.c,$$(wildcard scenarios/vmm/*.c))) $$(LIB_$(1)) scenarios/lib/user.ld
 	$$(call say,LD,$$@)
@@ -281,6 +270,12 @@ build/$(1)/%.elf: build/$(1)/scenarios/%.o $$(LIB_$(1)) scenarios/lib/user.ld
 endef
 $(eval $(call USER_RULES,user,gcc))
 $(eval $(call USER_RULES,user-clang,clang))
+define FOLDER_RULE
+build/$(1)/$(2).elf: $$(patsubst %.c,build/$(1)/%.o,$$(wildcard scenarios/$(2)/*.c)) $$(LIB_$(1)) scenarios/lib/user.ld
+	$$(call say,LD,$$@)
+	$$(USERLD_$(1))
+endef
+$(foreach b,user user-clang,$(foreach f,root $(FOLDERS),$(eval $(call FOLDER_RULE,$b,$f))))
 build/user/guests/%.bin: scenarios/guests/%.S
 	$(call say,GUEST,$<)
 	@mkdir -p $(@D)

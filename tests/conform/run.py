@@ -19,7 +19,7 @@ from tap import Tap  # noqa: E402
 from orrery import manifest  # noqa: E402
 
 WORKERS = 2
-LONG = {"kill-backend"}   # so many exits that to trace them over a serial port takes minutes
+LONG = {"kill-backend", "lifecycle"}   # so many exits that to trace them over a serial port takes minutes
 BUILT = {"ORRERY_NO_BUILD": "1"}
 
 
@@ -96,6 +96,18 @@ def kill_backend(tap: Tap, quick: bool) -> None:
             tap.check(len(aborted) == 2 and min(aborted) > 0, f"{name}: calls aborted", console[-1500:])
 
 
+def lifecycle(tap: Tap) -> None:
+    """More of it where CPUs run for real."""
+    args = ("--args", "lifecycle=cells 2 cycles 500", "--no-exits")
+    with ThreadPoolExecutor(WORKERS) as pool:
+        results = list(pool.map(lambda m: (*m, *orrery("lifecycle", "--on", m[0], "--vendor", m[1], *args)), (("qemu", "svm"), ("bochs", "vmx"))))
+    for on, vendor, status, result, errors in results:
+        console = result.get("console", "").replace("\r", "")
+        numbers = [re.findall(text, console, re.M) for text in (r"^lifecycle: (\d+ cells):", r" (\d+ refusals);", r"^lifecycle: (\d+ lives of each of \d+ kinds);")]
+        tap.check(status == 0 and all(numbers), f"lifecycle on {on} {vendor}: {', '.join(found[-1] for found in numbers if found)}",
+                  f"{result.get('why')}\n{errors}\n{console[-1500:]}")
+
+
 def other_builds(tap: Tap) -> None:
     for build in ("clang", "tsan", "tsan-gcc"):
         for vendor in ("vmx", "svm"):
@@ -125,6 +137,7 @@ def run(tap: Tap, quick: bool) -> None:
     determinism(tap, quick)
     kill_backend(tap, quick)
     if not quick:
+        lifecycle(tap)
         other_builds(tap)
         from_cd(tap)
 

@@ -182,6 +182,15 @@ static void memory_end(void)
 BOTH(vcpu_memory, .question = "Can a guest read a page after its revocation has returned?", .cpus = 2,
      .setup = memory_setup, .end = memory_end);
 
+static void one_tag_setup(void)
+{
+    begin(2, FOREVER, true);
+    kernel_world()->k->cpu[0]->virt.tag_limit = 1;   /* a fresh one is the old one */
+    with(take_page);
+}
+
+BOTH(vcpu_one_tag, .question = "And if the only VPID or ASID has to be used again?", .cpus = 2, .setup = one_tag_setup, .end = memory_end);
+
 /* ---- The vCPU goes while it runs ---- */
 
 static void halted_end(void)
@@ -278,7 +287,7 @@ static void state_setup(void)
 
 BOTH(vcpu_state, .question = "Are the state pages freed only after no CPU can translate to them?", .cpus = 2, .setup = state_setup);
 
-/* ---- Two guests one after the other, and the tags are used up in between ---- */
+/* ---- Two guests one after the other, and the tags may be used up in between ---- */
 
 static void run_and_use_up(void *arg)
 {
@@ -287,13 +296,23 @@ static void run_and_use_up(void *arg)
     c->tag_next = c->tag_limit + 1;
 }
 
-static void tags_setup(void)
+static void two_guests(void (*first)(void *))
 {
     struct pd *const child = begin(1, 0, true);
     vcpu[1] = make_vcpu(child, 0, OTHER, STATE + VCPU_STATE_PAGES);
-    kernel_world_thread(0, kernel_world()->pd, 20, RUNNER, run_and_use_up, (void *)0);
+    kernel_world_thread(0, kernel_world()->pd, 20, RUNNER, first, (void *)0);
     kernel_world_thread(0, kernel_world()->pd, 10, SECOND, run, (void *)1);
     finish(2);
+}
+
+static void twins_setup(void)
+{
+    two_guests(run);
+}
+
+static void tags_setup(void)
+{
+    two_guests(run_and_use_up);
 }
 
 static void tags_end(void)
@@ -301,5 +320,6 @@ static void tags_end(void)
     world_assert(reason[0] == VCPU_EXIT_HLT && reason[1] == VCPU_EXIT_HLT, "exits %lu and %lu", reason[0], reason[1]);
 }
 
+BOTH(vcpu_twins, .question = "Has each vCPU a VPID or ASID of its own?", .cpus = 1, .setup = twins_setup, .end = tags_end);
 BOTH(vcpu_tags, .question = "A VPID or ASID is used again: are the translations of its last owner gone?", .cpus = 1,
      .setup = tags_setup, .end = tags_end);

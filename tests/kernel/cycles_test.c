@@ -70,6 +70,16 @@ static void memory(struct guest *g)
     DO(g, HYPERCALL_revoke, FIXTURE_SEL_PD, PAGE, REVOKE(3, SPACE_MEMORY), 0);
 }
 
+/* The lives before this one have used up all tags so many times. */
+static void tag_check(struct guest *g)
+{
+    struct object *o;
+    const struct virt_cpu *const c = &g->f->k->cpu[0]->virt;
+    assert_int_equal(space_obj_lookup(&g->f->pd->objects, VCPU, OBJ_VCPU, 0, &o), OK);
+    assert_in_range(container_of(o, struct vcpu, object)->tag, 1, c->tag_limit);
+    assert_true(c->tag_epoch > g->arg++ / c->tag_limit);
+}
+
 /* Made, run to its first exit, gone. */
 static void vcpu(struct guest *g)
 {
@@ -78,6 +88,7 @@ static void vcpu(struct guest *g)
     fixture_call(g->f, g->ec, HYPERCALL_vcpu_run, VCPU);
     assert_true(guest_step(g));
     assert_false(guest_inside(g));
+    tag_check(g);
     end(g, VCPU, 1);
 }
 

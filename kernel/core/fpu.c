@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* FPU switching by owner. cpu.fpu_owner: the image whose state the registers hold, saved only when another image is to be loaded. Whoever has no image runs with TS set, so registers of another never show.
+/* FPU switching by owner. cpu.fpu_owner: the image whose state the registers hold, saved only when another image is to be loaded;
+ * DUE_FPU: CR0.TS is clear. Whoever has no image runs with TS set, so registers of another never show.
  * Not handled: components beyond AVX-512 (AMX needs more than a page; PKRU and supervisor states are not the FPU's). */
 #include "fpu.h"
 #include "arch/x86.h"
@@ -43,7 +44,7 @@ void fpu_cpu_init(struct cpu *cpu)
         mach_panic("fpu: the processor refuses the XCR0 it offers");
     cpu->xcr0_now = max(cpu->xcr0, XCR0_X87);
     cpu->fpu_owner = NULL;
-    cpu->fpu = 0;
+    cpu->due &= ~DUE_FPU;
 }
 
 u32 fpu_image_bytes(void)
@@ -59,13 +60,18 @@ void fpu_image_init(void *image)
     head->mxcsr = MXCSR_RESET;
 }
 
+static bool is_on(const struct cpu *cpu)
+{
+    return cpu->due & DUE_FPU;
+}
+
 static void ts(struct cpu *cpu, bool on)
 {
-    if (!(cpu->fpu & FPU_ON) == !on)
+    if (is_on(cpu) == on)
         return;
     const u64 cr0 = mach_cr0_read();
     mach_cr0_write(on ? cr0 & ~CR0_TS : cr0 | CR0_TS);
-    cpu->fpu ^= FPU_ON;
+    cpu->due ^= DUE_FPU;
 }
 
 /* A guest's value was checked by fpu_xcr0_legal when it was loaded. */
@@ -76,12 +82,12 @@ static void xcr0_load(struct cpu *cpu, u64 value)
     if (!mach_xsetbv_try(value))
         mach_panic("fpu: an XCR0 that was checked is refused");
     cpu->xcr0_now = value;
-    cpu->fpu = value == cpu->xcr0 ? cpu->fpu & ~FPU_LENT : cpu->fpu | FPU_LENT;
+    cpu->due = value == cpu->xcr0 ? cpu->due & ~DUE_XCR0 : cpu->due | DUE_XCR0;
 }
 
 static void xcr0_back(struct cpu *cpu)
 {
-    if (cpu->fpu & FPU_LENT)
+    if (cpu->due & DUE_XCR0)
         xcr0_load(cpu, cpu->xcr0);
 }
 
@@ -119,7 +125,7 @@ void fpu_flush(struct cpu *cpu, void *image)
 {
     if (!image || cpu->fpu_owner != image)
         return;
-    const bool on = cpu->fpu & FPU_ON;
+    const bool on = is_on(cpu);
     xcr0_back(cpu);   /* XSAVE leaves out what XCR0 lacks */
     ts(cpu, true);
     mach_fpu_save(image, mask(cpu));

@@ -7,8 +7,6 @@
 #pragma once
 #include "cpu.h"
 
-enum { FPU_ON = 1, FPU_LENT = 2 };
-
 void fpu_cpu_init(struct cpu *cpu);                      /* CR0, CR4.OSFXSR/OSXSAVE, XCR0 */
 u32 fpu_image_bytes(void);                               /* of this machine: 512 (FXSAVE) or the XSAVE size for XCR0 in use, at most PAGE_SIZE */
 void fpu_image_init(void *image);                        /* the reset state */
@@ -16,7 +14,7 @@ void fpu_switch(struct cpu *cpu, void *image);           /* the registers shall 
 void fpu_lend(struct cpu *cpu, void *image, u64 xcr0);   /* a guest with this image and this legal XCR0 is entered next */
 static inline bool fpu_lends(const struct cpu *cpu, const void *image, u64 xcr0)   /* is there anything to do for that? */
 {
-    return cpu->fpu_owner != image || cpu->fpu & FPU_ON || cpu->xcr0_now != xcr0;
+    return cpu->fpu_owner != image || cpu->due & DUE_FPU || cpu->xcr0_now != xcr0;
 }
 void fpu_flush(struct cpu *cpu, void *image);            /* if the registers hold it: save to the image */
 void fpu_forget(struct cpu *cpu, void *image);           /* the image dies, or is written anew */

@@ -35,4 +35,3 @@ static inline bool object_is_dead(const struct object *o)
 #define STATUS_RESTART ((enum status)0x100)   /* preempted: execute the hypercall again from its SYSCALL instruction */
 #define STATUS_BLOCKED ((enum status)0x101)   /* the EC waits; whoever wakes it has set its result, or it is executed again */
 #define STATUS_SWITCH  ((enum status)0x102)   /* the EC's result is settled otherwise; resume whatever is current */
-#define STATUS_GUEST   ((enum status)0x103)   /* the same: current, which made this hypercall, runs a vCPU */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Running a vCPU: what is the same on both vendors.
  *
- *   vcpu_run -> (dirty groups copied once, checked, loaded) -> STATUS_GUEST -> vcpu_resume -> guest
+ *   vcpu_run -> (dirty groups copied once, checked, loaded) -> STATUS_SWITCH -> vcpu_resume -> guest
  *   guest -> vcpu_trap -> window or again -> sched_resume -> vcpu_resume ...
  *                      -> complete: exit and groups into the state page, RAX = OK, the EC is itself again
  *
@@ -60,7 +60,7 @@ static void load_dirty(struct cpu *cpu, struct vcpu *v, u32 dirty)
 }
 
 /* What stands in no VMCS or VMCB. Those of the groups that this machine has. */
-static built_small u32 store_own(struct cpu *cpu, struct vcpu *v, u32 groups)
+static seldom u32 store_own(struct cpu *cpu, struct vcpu *v, u32 groups)
 {
     struct vcpu_state *const s = v->state;
     if (groups & VCPU_GROUP_INJECT) {
@@ -103,7 +103,7 @@ static inline void report(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s,
 }
 
 /* An exit that no guest made. */
-static built_small void report_own(struct cpu *cpu, struct vcpu *v, u32 reason, u32 check, u64 pending)
+static seldom void report_own(struct cpu *cpu, struct vcpu *v, u32 reason, u32 check, u64 pending)
 {
     struct vcpu_state *const s = v->state;
     mach_zero(&s->exit, sizeof(s->exit));
@@ -115,7 +115,7 @@ static built_small void report_own(struct cpu *cpu, struct vcpu *v, u32 reason, 
 }
 
 /* Back before the guest was entered: the event asked for is still to be delivered. */
-static built_small struct resume *complete_early(struct cpu *cpu, struct ec *ec, u32 reason)
+static seldom struct resume *complete_early(struct cpu *cpu, struct ec *ec, u32 reason)
 {
     struct vcpu *const v = ec->vcpu;
     report_own(cpu, v, reason, 0, v->inject);
@@ -147,7 +147,7 @@ static enum status run_allowed(const struct cpu *cpu, const struct ec *ec, const
 
 /* The first run; groups that are checked before anything is loaded; a trace. OK: all is loaded, the guest may be entered. STATUS_SWITCH: back with an
  * exit already. STATUS_FEATURE. */
-static built_small enum status prepare(struct cpu *cpu, struct vcpu *v, u32 dirty)
+static seldom enum status prepare(struct cpu *cpu, struct vcpu *v, u32 dirty)
 {
     if (dirty & ~cpu->kern->virt->groups)
         return STATUS_FEATURE;
@@ -188,7 +188,7 @@ enum status vcpu_run(struct cpu *cpu, struct ec *ec, struct vcpu *v)
     ec->vcpu = v;
     /* Before the kick is looked at, in vcpu_resume: pairs with vcpu_kick. */
     atomic_xchg(&v->running, 1);
-    return STATUS_GUEST;
+    return STATUS_SWITCH;
 }
 
 void vcpu_kick(struct cpu *cpu, struct vcpu *v)
@@ -222,7 +222,7 @@ static bool window_open(struct cpu *cpu, struct vcpu *v, u32 *reason)
 }
 
 /* Something is to be done before the entry. */
-static built_small struct resume *enter_after(struct cpu *cpu, struct ec *ec)
+static seldom struct resume *enter_after(struct cpu *cpu, struct ec *ec)
 {
     struct vcpu *const v = ec->vcpu;
     u32 reason;
@@ -247,9 +247,9 @@ static built_small struct resume *enter_after(struct cpu *cpu, struct ec *ec)
 struct resume *vcpu_resume(struct cpu *cpu, struct ec *ec)
 {
     struct vcpu *const v = ec->vcpu;
-    if (unlikely(atomic_load(&v->kick) | v->windows | cpu->protect))
+    if (unlikely(atomic_load(&v->kick) | v->windows | (cpu->due & (DUE_PROTECT | DUE_FPU))))
         return enter_after(cpu, ec);
-    if (unlikely(!(atomic_load(&v->space->cpus) & bit(cpu->id))))
+    if (unlikely(!(atomic_load(&v->space->cpus) & cpu->self)))
         return enter_after(cpu, ec);
     if (unlikely(atomic_load(&cpu->tlb.requested) != atomic_load(&cpu->tlb.done) || fpu_lends(cpu, v->fpu, v->xcr0)))
         return enter_after(cpu, ec);
@@ -257,7 +257,7 @@ struct resume *vcpu_resume(struct cpu *cpu, struct ec *ec)
 }
 
 /* Not back to the EC at once. */
-static built_small struct resume *go_on(struct cpu *cpu, struct vcpu *v, enum virt_exit what)
+static seldom struct resume *go_on(struct cpu *cpu, struct vcpu *v, enum virt_exit what)
 {
     if (what == VIRT_EXIT_VMM && cpu->trace)
         trace_exit(cpu, v);
@@ -265,8 +265,7 @@ static built_small struct resume *go_on(struct cpu *cpu, struct vcpu *v, enum vi
         cpu->idle.kind = RESUME_WINDOW;
         return &cpu->idle;
     }
-    const bool quiet = !cpu->sched.wanted && !cpu->epoch.first && !cpu->trace;   /* nobody else wants this CPU or waits for it */
-    return quiet ? sched_enter(cpu) : sched_resume(cpu);
+    return cpu->trace ? sched_resume(cpu) : sched_go_on(cpu);
 }
 
 out_of_line struct resume *vcpu_trap(struct cpu *cpu, u64 trap, u64 info)
@@ -280,8 +279,8 @@ out_of_line struct resume *vcpu_trap(struct cpu *cpu, u64 trap, u64 info)
     report(cpu, v, s, v->inject);
     ec->resume.gpr[RAX] = OK;
     leave(ec, v);
-    /* Nobody else wants this CPU or waits for it, and the EC is as it was, its space still loaded. */
-    if (likely(!((u64)cpu->epoch.first | (u64)cpu->trace | (u64)ec->fpu | cpu->sched.wanted | cpu->protect)))
+    /* The EC is as it was, its space still loaded. */
+    if (likely(!((u64)cpu->trace | (u64)ec->fpu | (cpu->due & ~DUE_STAYS))))
         return &ec->resume;
     return go_on(cpu, v, what);
 }

@@ -45,13 +45,13 @@ struct vcpu {
  * STATUS_EXISTS: something is mapped there. */
 must_check enum status vcpu_create(struct cpu *cpu, struct pd *owner, u32 home, u64 state_page, struct vcpu **out);
 void vcpu_destroy(struct cpu *cpu, struct vcpu *v);
-/* STATUS_GUEST: the EC is inside; OK: already back with an exit. STATUS_BUSY, STATUS_CPU, STATUS_FEATURE: nothing ran. */
+/* STATUS_SWITCH: the EC is inside; OK: already back with an exit. STATUS_BUSY, STATUS_CPU, STATUS_FEATURE: nothing ran. */
 must_check enum status vcpu_run(struct cpu *cpu, struct ec *ec, struct vcpu *v);
 void vcpu_kick(struct cpu *cpu, struct vcpu *v);
 must_check enum status vcpu_fetch(struct cpu *cpu, struct vcpu *v, u32 groups);
 /* The EC inside a run is current: what to resume. May complete the run instead (kick) and return the EC's own registers. */
 struct resume *vcpu_resume(struct cpu *cpu, struct ec *ec);
 /* A trap out of the guest. Completes the run or goes on. */
-struct resume *vcpu_trap(struct cpu *cpu, u64 trap, u64 info);
+out_of_line struct resume *vcpu_trap(struct cpu *cpu, u64 trap, u64 info);
 /* The run ends without an exit, as the EC or the vCPU does: the vCPU stands where it is and can be run by another EC. Home CPU. */
 void vcpu_abandon(struct ec *ec);

@@ -166,7 +166,7 @@ static void keep(struct vcpu *v)
 }
 
 /* Not every entry needs it. */
-static built_small void prepare(struct cpu *cpu, struct vcpu *v)
+static seldom void prepare(struct cpu *cpu, struct vcpu *v)
 {
     virt_regs(v)->rip = vmcb_get(v, VMCB(rip));
     keep(v);

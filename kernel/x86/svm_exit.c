@@ -110,7 +110,7 @@ static inline void neutral(struct cpu *cpu, struct vcpu *v, u32 code, u32 row, s
 
 /* Some implementations leave the host's state in the save area when VMRUN refuses it (QEMU 7.2 does, RIP to DR7, and drops V_IRQ): put back what
  * stood there. A copy exists only of a state that can be refused: one that no VMRUN has accepted since a checked part of it was loaded. */
-static built_small enum virt_exit failed(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e)
+static seldom enum virt_exit failed(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e)
 {
     struct virt_regs *const r = virt_regs(v);
     if (r->flags & VIRT_UNPROVEN)
@@ -195,7 +195,7 @@ static enum virt_exit left(struct cpu *cpu, struct vcpu *v, u32 code, struct vcp
     return VIRT_EXIT_VMM;
 }
 
-static built_small enum virt_exit exit_any(struct cpu *cpu, struct vcpu *v, u32 code, struct vcpu_exit *e)
+static seldom enum virt_exit exit_any(struct cpu *cpu, struct vcpu *v, u32 code, struct vcpu_exit *e)
 {
     struct virt_regs *const r = virt_regs(v);
     if (r->flags & VIRT_SWITCHED)

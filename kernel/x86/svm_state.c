@@ -145,7 +145,7 @@ void svm_put_back(struct vcpu *v)
         vmcb_set(v, VMCB(es) + 8 * i, from[1 + i]);
 }
 
-static built_small void load_rest(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups)
+static seldom void load_rest(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups)
 {
     if (groups & CHECKED_GROUPS)
         virt_regs(v)->flags |= VIRT_UNPROVEN;
@@ -174,7 +174,7 @@ void svm_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 g
         load_rest(cpu, v, s, groups & ~VIRT_HOT);
 }
 
-static built_small void store_rest(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups)
+static seldom void store_rest(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups)
 {
     virt_store(v, s, groups);
     virt_rows_store(rows, v, s, groups, vmcb_get);

@@ -88,7 +88,7 @@ static void vmx_destroy(struct vcpu *v)
     virt_free(v);
 }
 
-built_small void vmx_switch(struct cpu *cpu, struct vcpu *v)
+seldom void vmx_switch(struct cpu *cpu, struct vcpu *v)
 {
     if (!mach_vmptrld(v->hw_phys))
         mach_panic("vmx: VMPTRLD failed");
@@ -160,7 +160,7 @@ static u32 vmx_open(struct cpu *cpu, struct vcpu *v)
     return (blocked & VMX_BLOCK_NMI ? 0 : VCPU_WINDOW_NMI) | (mach_vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF ? VCPU_WINDOW_INTR : 0);
 }
 
-static built_small void tag(struct cpu *cpu, struct vcpu *v)
+static seldom void tag(struct cpu *cpu, struct vcpu *v)
 {
     if (!cpu->virt.tag_limit || !virt_tag(cpu, v))
         return;   /* without VPIDs entries and exits drop everything */
@@ -170,7 +170,7 @@ static built_small void tag(struct cpu *cpu, struct vcpu *v)
     mach_vmwrite(VMCS_VPID, v->tag);
 }
 
-static built_small void controls_again(struct cpu *cpu, struct vcpu *v)
+static seldom void controls_again(struct cpu *cpu, struct vcpu *v)
 {
     struct virt_regs *const r = virt_regs(v);
     u64 control = cpu->virt.fixed[VMX_FIXED_PROC];
@@ -183,7 +183,7 @@ static built_small void controls_again(struct cpu *cpu, struct vcpu *v)
 }
 
 /* Formats agree (25.8.3); an exit clears the valid bit of the field. */
-static built_small void inject(struct vcpu *v)
+static seldom void inject(struct vcpu *v)
 {
     mach_vmwrite(VMCS_ENTRY_INTR_INFO, v->inject & 0xffffffff);
     if (v->inject & VCPU_EVENT_ERROR)
@@ -202,7 +202,7 @@ static void msrs(const struct virt_regs *r, const u64 *from, const u64 *to)
 }
 
 /* Registers that only some guests use. */
-static built_small void registers(struct cpu *cpu, struct vcpu *v)
+static seldom void registers(struct cpu *cpu, struct vcpu *v)
 {
     struct virt_regs *const r = virt_regs(v);
     msrs(r, cpu->virt.host_msr, r->msr);
@@ -234,7 +234,7 @@ static struct resume *vmx_enter(struct cpu *cpu, struct vcpu *v)
     return &v->resume;
 }
 
-static built_small void registers_back(struct cpu *cpu, struct vcpu *v)
+static seldom void registers_back(struct cpu *cpu, struct vcpu *v)
 {
     struct virt_regs *const r = virt_regs(v);
     if (r->flags & VIRT_SWITCHED)

@@ -130,7 +130,7 @@ static u32 failed_check(const struct vcpu *v, u32 basic, u32 error, u64 qualific
     return vmx_diagnose();
 }
 
-static built_small enum virt_exit failed(struct vcpu *v, u64 reason, u32 error, struct vcpu_exit *e)
+static seldom enum virt_exit failed(struct vcpu *v, u64 reason, u32 error, struct vcpu_exit *e)
 {
     const u64 qualification = reason & VMX_REASON_FAILED ? mach_vmread(VMCS_EXIT_QUALIFICATION) : 0;   /* VMfail leaves an old one there */
     virt_exit_write(v, e, VCPU_EXIT_ENTRY_FAILED, 0, reason, qualification, 0);
@@ -259,7 +259,7 @@ static enum virt_exit other(struct cpu *cpu, struct vcpu *v, u64 raw, struct vcp
     return VIRT_EXIT_VMM;
 }
 
-static built_small enum virt_exit no_instruction(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, u64 raw, struct vcpu_exit *e)
+static seldom enum virt_exit no_instruction(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, u64 raw, struct vcpu_exit *e)
 {
     enum virt_exit what;
     virt_regs(v)->flags &= ~(VIRT_FAILED | VIRT_REFLECT);

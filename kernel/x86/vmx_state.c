@@ -114,7 +114,7 @@ static inline void hot_store(struct vcpu *v, struct vcpu_state *s, u32 groups)
     }
 }
 
-static built_small void load_rest(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups)
+static seldom void load_rest(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups)
 {
     virt_load(cpu, v, s, groups);
     virt_rows_load(rows, v, s, groups, field_set);
@@ -138,7 +138,7 @@ void vmx_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 g
         load_rest(cpu, v, s, groups & ~VIRT_HOT);
 }
 
-static built_small void store_rest(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups)
+static seldom void store_rest(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups)
 {
     virt_store(v, s, groups);
     virt_rows_store(rows, v, s, groups, field_get);

@@ -4,14 +4,14 @@
 #include "hypercall.h"
 #include "vcpu.h"
 
-/* Into the guest at once, if nobody else wants this CPU or waits for it. */
+/* Into the guest without a detour, if nothing else is due. */
 struct resume *sys_vcpu_run(struct cpu *cpu, struct ec *ec)
 {
     struct vcpu *vcpu;
     enum status s = cap_vcpu(ec, SYS_ARGS(vcpu_run, ec)->vcpu, PERM_VCPU_RUN, &vcpu);
     if (likely(s == OK))
         s = vcpu_run(cpu, ec, vcpu);
-    return likely(s == STATUS_SWITCH && !(cpu->due & (DUE_CHOICE | DUE_RELEASE))) ? vcpu_resume(cpu, ec) : hypercall_end(cpu, ec, s);
+    return likely(s == STATUS_SWITCH && !(cpu->due & ~DUE_STAYS)) ? vcpu_resume(cpu, ec) : hypercall_end(cpu, ec, s);
 }
 
 SYS(vcpu_kick)

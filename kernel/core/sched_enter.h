@@ -29,5 +29,5 @@ static inline struct resume *sched_go_on(struct cpu *cpu)
 /* The same one is, and it does not run a vCPU. */
 static inline struct resume *sched_stay(struct cpu *cpu, struct ec *ec)
 {
-    return likely(!(cpu->due & ~(DUE_FPU | DUE_XCR0 | DUE_FOLLOW))) ? &ec->resume : sched_more(cpu);
+    return likely(!(cpu->due & ~DUE_STAYS)) ? &ec->resume : sched_more(cpu);
 }

@@ -247,9 +247,9 @@ static seldom struct resume *enter_after(struct cpu *cpu, struct ec *ec)
 struct resume *vcpu_resume(struct cpu *cpu, struct ec *ec)
 {
     struct vcpu *const v = ec->vcpu;
-    if (unlikely(atomic_load(&v->kick) | v->windows | cpu->protect))
+    if (unlikely(atomic_load(&v->kick) | v->windows | (cpu->due & (DUE_PROTECT | DUE_FPU))))
         return enter_after(cpu, ec);
-    if (unlikely(!(atomic_load(&v->space->cpus) & bit(cpu->id))))
+    if (unlikely(!(atomic_load(&v->space->cpus) & cpu->self)))
         return enter_after(cpu, ec);
     if (unlikely(atomic_load(&cpu->tlb.requested) != atomic_load(&cpu->tlb.done) || fpu_lends(cpu, v->fpu, v->xcr0)))
         return enter_after(cpu, ec);
@@ -279,8 +279,8 @@ out_of_line struct resume *vcpu_trap(struct cpu *cpu, u64 trap, u64 info)
     report(cpu, v, s, v->inject);
     ec->resume.gpr[RAX] = OK;
     leave(ec, v);
-    /* Nothing is due, and the EC is as it was, its space still loaded. */
-    if (likely(!((u64)cpu->trace | (u64)ec->fpu | (cpu->due & ~DUE_XCR0))))
+    /* The EC is as it was, its space still loaded. */
+    if (likely(!((u64)cpu->trace | (u64)ec->fpu | (cpu->due & ~DUE_STAYS))))
         return &ec->resume;
     return go_on(cpu, v, what);
 }

@@ -52,8 +52,7 @@ static const u8 class_index[] = {
 /* CLASSES: a block of its own. */
 static u32 class_of(u64 bytes)
 {
-    const u64 n = (bytes + MEM_ALIGN - 1) / MEM_ALIGN;
-    return n < array_size(class_index) ? class_index[n] : CLASSES;
+    return bytes <= class_bytes[CLASSES - 1] ? class_index[(bytes + MEM_ALIGN - 1) / MEM_ALIGN] : CLASSES;
 }
 
 static u32 order_of(u64 bytes)
@@ -76,7 +75,7 @@ u64 mem_charge(u64 bytes)
 
 /* ---- Lists of pages ---- */
 
-static void list_push(struct mem *m, u32 *head, u32 i)
+static out_of_line void list_push(struct mem *m, u32 *head, u32 i)
 {
     m->page[i].prev = NONE;
     m->page[i].next = *head;
@@ -85,7 +84,7 @@ static void list_push(struct mem *m, u32 *head, u32 i)
     *head = i;
 }
 
-static void list_remove(struct mem *m, u32 *head, u32 i)
+static out_of_line void list_remove(struct mem *m, u32 *head, u32 i)
 {
     const struct page *p = &m->page[i];
     if (p->next != NONE)
@@ -106,7 +105,7 @@ static void block_push(struct mem *m, u32 i, u32 order)
 }
 
 /* First page of a block of 2^order pages, or NONE. */
-static u32 block_take(struct mem *m, u32 order)
+static out_of_line u32 block_take(struct mem *m, u32 order)
 {
     u32 o = order;
     while (o < MEM_ORDERS && m->free[o] == NONE)
@@ -124,7 +123,7 @@ static u32 block_take(struct mem *m, u32 order)
     return i;
 }
 
-static void block_give(struct mem *m, u32 i, u32 order)
+static out_of_line void block_give(struct mem *m, u32 i, u32 order)
 {
     for (; order < MEM_ORDERS - 1; order++) {
         const u32 buddy = i ^ 1u << order;
@@ -144,7 +143,7 @@ static u8 *page_base(const struct mem *m, u32 i)
     return m->base + (u64)i * PAGE_SIZE;
 }
 
-static u32 slots_page(struct mem *m, u32 class)
+static out_of_line u32 slots_page(struct mem *m, u32 class)
 {
     const u32 i = block_take(m, 0);
     if (i == NONE)
@@ -172,24 +171,23 @@ static void *slot_take(struct mem *m, u32 class)
     return page_base(m, i) + slot * class_bytes[class];
 }
 
-static void slot_give(struct mem *m, u32 i, const u8 *where)
+static void slot_give(struct mem *m, struct page *p, const u8 *where)
 {
-    struct page *p = &m->page[i];
-    const u32 class = p->order, slot = (u32)(where - page_base(m, i)) / class_bytes[class];
-    if (p->slots & bit(slot) || where != page_base(m, i) + slot * class_bytes[class])
+    const u32 class = p->order, bytes = class_bytes[class], offset = (u32)((u64)where & (PAGE_SIZE - 1)), slot = offset / bytes;
+    if (p->slots & bit(slot) || offset != slot * bytes)
         mach_panic("mem_free: slot is not live");
-    if (!p->slots)
-        list_push(m, &m->slots[class], i);
+    if (unlikely(!p->slots))
+        list_push(m, &m->slots[class], (u32)(p - m->page));
     p->slots |= bit(slot);
-    if (--p->used)
+    if (likely(--p->used))
         return;
-    list_remove(m, &m->slots[class], i);
-    block_give(m, i, 0);
+    list_remove(m, &m->slots[class], (u32)(p - m->page));
+    block_give(m, (u32)(p - m->page), 0);
 }
 
 /* ---- Quotas ---- */
 
-static enum status quota_charge(struct quota *q, u64 bytes)
+static inline enum status quota_charge(struct quota *q, u64 bytes)
 {
     u64 used = atomic_load(&q->used);
     do {
@@ -224,17 +222,17 @@ void mem_recharge(struct quota *from, struct quota *to, u64 bytes)
 
 /* ---- The allocator ---- */
 
+static out_of_line void *block_alloc(struct mem *m, u64 charge)
+{
+    const u32 i = block_take(m, order_of(charge));
+    return i == NONE ? NULL : page_base(m, i);
+}
+
 static void *take(struct mem *m, u32 class, u64 charge)
 {
     lock_take(&m->lock);
-    void *p;
-    if (class < CLASSES) {
-        p = slot_take(m, class);
-    } else {
-        const u32 i = block_take(m, order_of(charge));
-        p = i == NONE ? NULL : page_base(m, i);
-    }
-    if (p)
+    void *const p = likely(class < CLASSES) ? slot_take(m, class) : block_alloc(m, charge);
+    if (likely(p != NULL))
         m->free_bytes -= charge;
     lock_drop(&m->lock);
     return p;
@@ -264,15 +262,16 @@ enum status mem_alloc(struct mem *m, struct quota *q, u64 bytes, void **out)
 
 void mem_free(struct mem *m, struct quota *q, void *p, u64 bytes)
 {
-    const u64 charge = mem_charge(bytes);
+    const u32 class = class_of(bytes);
+    const u64 charge = likely(class < CLASSES) ? class_bytes[class] : mem_charge(bytes);
     const u64 i = (u64)((u8 *)p - m->base) >> PAGE_BITS;
     if (i >= m->pages)
         mach_panic("mem_free: not in the pool");
     lock_take(&m->lock);
     mach_mem_state(p, charge, MEM_FREE);   /* behind a locked operation: no store to it is on its way any more */
-    const struct page *page = &m->page[i];
-    if (page->state == PAGE_SLOTS && class_of(bytes) == page->order)
-        slot_give(m, (u32)i, p);
+    struct page *const page = &m->page[i];
+    if (page->state == PAGE_SLOTS && class == page->order)
+        slot_give(m, page, p);
     else if (page->state == PAGE_BLOCK && p == page_base(m, (u32)i) && charge == PAGE_SIZE << page->order)
         block_give(m, (u32)i, page->order);
     else

@@ -166,8 +166,7 @@ static enum status delegate_one(const struct delegation *d, u64 i)
         return STATUS_EXISTS;
     const u64 word = atomic_load(&from->word);
     object_ref(word_object(word));
-    derive_init(&to->derive, SPACE_OBJECT);
-    derive_add(&from->derive, &to->derive);
+    derive_add(&from->derive, &to->derive, SPACE_OBJECT);
     atomic_store(&to->word, word & (~OBJ_PERM_MASK | d->perms));
     return OK;
 }

@@ -3,6 +3,7 @@
 #include "space_mem_fixture.h"
 
 #define THERE 0x10000ul
+#define EDGE  (THERE + 504)   /* eight pages below the end of a table: what reaches over it takes more than one breath */
 #define STEP_PAGES (4 * 512ul)
 
 static u32 pages_at(struct fixture *f, u32 space, u64 page, u64 count)
@@ -189,7 +190,7 @@ static void act(void *arg)
     m->acted = true;
     core_cpu(f->w, 1);
     if (m->fills)
-        f->other = space_mem_delegate(&f->s[ROOT], R1, &f->s[B], THERE + 15, 1, RIGHT_R, &done);
+        f->other = space_mem_delegate(&f->s[ROOT], R1, &f->s[B], EDGE + 15, 1, RIGHT_R, &done);
     else
         f->other = space_mem_revoke(f->w->kern->cpu[1], &f->s[A], THERE + 12, 1, true, &done);
     core_cpu(f->w, 0);
@@ -206,14 +207,14 @@ static void run_meanwhile(struct fixture *f, bool fills, enum status expected)
         f->points = 0;
         m.acted = false;
         sim_unit_hook(f->w->sim, act, &m);
-        const enum status st = space_mem_delegate(&f->s[A], THERE, &f->s[B], THERE, 16, RW, &done);
+        const enum status st = space_mem_delegate(&f->s[A], THERE, &f->s[B], EDGE, 16, RW, &done);
         sim_unit_hook(f->w->sim, NULL, NULL);
         assert_true(st == OK || st == expected);
         stopped += st == expected;
         if (st == OK && m.acted && !fills)
-            assert_int_equal(frame_at(f, B, THERE + 12), 0);   /* delegated and taken */
-        assert_true(pages_at(f, B, THERE, 16) <= 16);          /* what is held is mapped, and nothing else */
-        assert_int_equal(revoke(f, B, THERE, 16, true), OK);
+            assert_int_equal(frame_at(f, B, EDGE + 12), 0);   /* delegated and taken */
+        assert_true(pages_at(f, B, EDGE, 16) <= 16);          /* what is held is mapped, and nothing else */
+        assert_int_equal(revoke(f, B, EDGE, 16, true), OK);
         assert_int_equal(revoke(f, A, THERE, 16, true), OK);
         core_settle(f->w);
         assert_true(f->at < 3000);
@@ -254,20 +255,21 @@ static void the_source_is_cut_meanwhile(void **state)
     struct meanwhile m = { .f = f, .acted = true };
     u32 stopped = 0;
     assert_int_equal(delegate(f, ROOT, R1, B, THERE + 100, 1, RIGHT_R), OK);   /* makes the tables */
+    assert_int_equal(delegate(f, ROOT, R1, B, EDGE + 100, 1, RIGHT_R), OK);
     for (f->at = 0; m.acted; f->at++) {
         u64 done;
         assert_int_equal(delegate(f, ROOT, R0, A, THERE, 16, RW), OK);
         f->points = 0;
         m.acted = false;
         sim_unit_hook(f->w->sim, cut, &m);
-        const enum status st = space_mem_delegate(&f->s[A], THERE, &f->s[B], THERE, 16, RW, &done);
+        const enum status st = space_mem_delegate(&f->s[A], THERE, &f->s[B], EDGE, 16, RW, &done);
         sim_unit_hook(f->w->sim, NULL, NULL);
         atomic_store(&f->w->quota.limit, CORE_QUOTA);
         assert_true(!m.acted || f->other == STATUS_RESTART);   /* all is still there */
         assert_true(st == OK ? done == 16 : st == STATUS_QUOTA && (done == 0 || done == 8));
-        assert_int_equal(pages_at(f, B, THERE, 16), done);
+        assert_int_equal(pages_at(f, B, EDGE, 16), done);
         stopped += done == 8;
-        assert_int_equal(revoke(f, B, THERE, 16, true), OK);
+        assert_int_equal(revoke(f, B, EDGE, 16, true), OK);
         assert_int_equal(revoke(f, A, THERE, 16, true), OK);
         core_settle(f->w);
         assert_true(f->at < 3000);

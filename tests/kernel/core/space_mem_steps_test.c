@@ -66,6 +66,51 @@ static void steps_of_filling_are_turns(void **state)
     assert_int_equal(pages_at(f, A, THERE + 1, N0), done);
 }
 
+/* Eight tables and two breaths, but one piece: one node is all it needs, and a rest that goes on needs none. */
+static void a_long_piece_needs_one_node(void **state)
+{
+    struct fixture *f = *state;
+    u64 done, n;
+    for (u64 at = 0; at < N0; at += n)
+        assert_int_equal(ptab_reserve(&f->s[A].ptab, THERE + 1 + at, 1, N0 - at, &n), OK);
+    const u64 price = mem_charge(sizeof(struct mem_range)), before = used(f);
+    atomic_store(&f->w->quota.limit, before + price);
+    assert_int_equal(space_mem_delegate(&f->s[ROOT], R0, &f->s[A], THERE + 1, N0, RW, &done), OK);
+    assert_int_equal(done, N0);
+    assert_int_equal(used(f), before + price);
+    atomic_store(&f->w->quota.limit, CORE_QUOTA);
+    expect(f, A, THERE, N0 + 2, THERE + 1, THERE + 1 + N0, F0);
+    assert_int_equal(revoke(f, A, THERE + 1, N0, true), OK);
+    assert_true(used(f) < before);   /* and the tables */
+}
+
+/* Pieces within one table are filled while the lock is held once: nobody sees a part of them. */
+static u32 parts_seen;
+static void look_for_parts(void *arg)
+{
+    struct fixture *const f = arg;
+    if (!core_unlocked(f->w))
+        return;
+    sim_unit_hook(f->w->sim, NULL, NULL);
+    const u32 n = pages_at(f, B, THERE, 3);
+    parts_seen += n != 0 && n != 3;
+    sim_unit_hook(f->w->sim, look_for_parts, f);
+}
+
+static void pieces_in_one_table_come_at_once(void **state)
+{
+    struct fixture *f = *state;
+    for (u32 i = 0; i < 3; i++)
+        assert_int_equal(delegate(f, ROOT, R0 + 100 * i, A, THERE + i, 1, RW), OK);
+    parts_seen = 0;
+    sim_unit_hook(f->w->sim, look_for_parts, f);
+    const enum status st = delegate(f, A, THERE, B, THERE, 3, RW);
+    sim_unit_hook(f->w->sim, NULL, NULL);
+    assert_int_equal(st, OK);
+    assert_int_equal(parts_seen, 0);
+    assert_int_equal(pages_at(f, B, THERE, 3), 3);
+}
+
 /* Whatever allocation fails of a delegation in three pieces: nothing has arrived. */
 static void all_pieces_or_none(void **state)
 {
@@ -278,6 +323,7 @@ static void the_source_is_cut_meanwhile(void **state)
 }
 
 TEST_GROUP(space_mem_steps, T(ranges_behind_the_end), T(steps_are_bounded), T(steps_of_filling_are_turns), T(all_pieces_or_none),
+           T(a_long_piece_needs_one_node), T(pieces_in_one_table_come_at_once),
            T(revoke_goes_on_with_the_next_range), T(a_revoke_that_fails_takes_nothing), T(a_poor_descendant_stops_all), T(cuts_are_turns),
            T(the_source_is_taken_meanwhile),
            T(the_target_is_filled_meanwhile), T(the_source_is_cut_meanwhile));

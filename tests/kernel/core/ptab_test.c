@@ -76,6 +76,7 @@ static void nothing_is_mapped_over_something(void **state)
     assert_int_equal(ptab_map(&f->p, PAGE_1G + 1, 51, 1, RIGHT_R, &f->change, &done), STATUS_EXISTS);  /* inside a large page */
     assert_int_equal(ptab_map(&f->p, PAGE_1G, 0, PTAB_SPAN(2), RIGHT_R, &f->change, &done), STATUS_EXISTS);
     assert_int_equal(ptab_reserve(&f->p, PAGE_1G + 1, 51, 1, &done), STATUS_EXISTS);
+    assert_int_equal(ptab_reserve(&f->p, PAGE_2M + 5, 51, 2, &done), STATUS_EXISTS);
     assert_int_equal(done, 77);
     assert_int_equal(used(f), charged);
     assert_false(f->change.flush);

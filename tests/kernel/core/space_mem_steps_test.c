@@ -84,8 +84,19 @@ static void a_long_piece_needs_one_node(void **state)
     assert_true(used(f) < before);   /* and the tables */
 }
 
+/* What is in the way comes before what is not there, if it is but the last page. */
+static void the_last_page_is_in_the_way(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(delegate(f, ROOT, R0, A, THERE + 16, 1, RW), OK);
+    assert_int_equal(delegate(f, ROOT, R1, A, THERE, 17, RW), STATUS_EXISTS);
+    assert_int_equal(delegate(f, ROOT, R1, A, THERE - 1, 17, RW), STATUS_RANGE);
+    assert_int_equal(delegate(f, ROOT, R1, A, THERE, 16, RW), OK);
+}
+
 /* Pieces within one table are filled while the lock is held once: nobody sees a part of them. */
 static u32 parts_seen;
+
 static void look_for_parts(void *arg)
 {
     struct fixture *const f = arg;
@@ -323,7 +334,7 @@ static void the_source_is_cut_meanwhile(void **state)
 }
 
 TEST_GROUP(space_mem_steps, T(ranges_behind_the_end), T(steps_are_bounded), T(steps_of_filling_are_turns), T(all_pieces_or_none),
-           T(a_long_piece_needs_one_node), T(pieces_in_one_table_come_at_once),
+           T(a_long_piece_needs_one_node), T(pieces_in_one_table_come_at_once), T(the_last_page_is_in_the_way),
            T(revoke_goes_on_with_the_next_range), T(a_revoke_that_fails_takes_nothing), T(a_poor_descendant_stops_all), T(cuts_are_turns),
            T(the_source_is_taken_meanwhile),
            T(the_target_is_filled_meanwhile), T(the_source_is_cut_meanwhile));

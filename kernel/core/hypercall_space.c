@@ -84,7 +84,7 @@ enum status sys_delegate(struct cpu *cpu, struct ec *ec, const struct sys_delega
     return s;
 }
 
-static out_of_line enum status memory_revoke(struct cpu *cpu, struct ec *ec, struct space_mem *space, const struct sys_revoke_args *a)
+static enum status memory_revoke(struct cpu *cpu, struct ec *ec, struct space_mem *space, const struct sys_revoke_args *a)
 {
     u64 generation = 0;
     if (!space)

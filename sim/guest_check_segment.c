@@ -36,10 +36,10 @@ static bool granularity_wrong(const struct segment *s)
     return ((s->limit & 0xfff) != 0xfff && pages) || (s->limit >> 20 && !pages);
 }
 
-static u32 check_selectors(const struct vmx_check *k)
+static u32 check_selectors(const struct vmx_check *k, const struct segment *all)
 {
-    const struct segment tr = segment_of(k, VCPU_SEG_TR), ldtr = segment_of(k, VCPU_SEG_LDTR);
-    const struct segment cs = segment_of(k, VCPU_SEG_CS), ss = segment_of(k, VCPU_SEG_SS);
+    const struct segment tr = all[VCPU_SEG_TR], ldtr = all[VCPU_SEG_LDTR];
+    const struct segment cs = all[VCPU_SEG_CS], ss = all[VCPU_SEG_SS];
     if (tr.selector & 4)
         return S(1);
     if (ldtr.usable && (ldtr.selector & 4))
@@ -49,10 +49,10 @@ static u32 check_selectors(const struct vmx_check *k)
     return 0;
 }
 
-static u32 check_v86(const struct vmx_check *k)
+static u32 check_v86(const struct vmx_check *k, const struct segment *all)
 {
     for (u32 n = VCPU_SEG_ES; k->v86 && n <= VCPU_SEG_GS; n++) {
-        const struct segment s = segment_of(k, n);
+        const struct segment s = all[n];
         if (s.base != (u64)s.selector << 4)
             return S(4);
         if (s.limit != 0xffff)
@@ -63,10 +63,10 @@ static u32 check_v86(const struct vmx_check *k)
     return 0;
 }
 
-static u32 check_bases(const struct vmx_check *k)
+static u32 check_bases(const struct vmx_check *k, const struct segment *all)
 {
     for (u32 n = VCPU_SEG_ES; n < VCPU_SEG_COUNT; n++) {
-        const struct segment s = segment_of(k, n);
+        const struct segment s = all[n];
         const bool wide = n == VCPU_SEG_TR || n == VCPU_SEG_FS || n == VCPU_SEG_GS || (n == VCPU_SEG_LDTR && s.usable);
         const bool narrow = n == VCPU_SEG_CS || (n <= VCPU_SEG_DS && s.usable);
         if (wide && !vmx_canonical(s.base))
@@ -77,9 +77,9 @@ static u32 check_bases(const struct vmx_check *k)
     return 0;
 }
 
-static u32 check_code(const struct vmx_check *k)
+static u32 check_code(const struct vmx_check *k, const struct segment *all)
 {
-    const struct segment cs = segment_of(k, VCPU_SEG_CS), ss = segment_of(k, VCPU_SEG_SS);
+    const struct segment cs = all[VCPU_SEG_CS], ss = all[VCPU_SEG_SS];
     const bool data = cs.type == 3 && k->unrestricted;
     if (!data && !((cs.type & 9) == 9))
         return S(9);
@@ -88,9 +88,9 @@ static u32 check_code(const struct vmx_check *k)
     return k->ia32e && (cs.access & 0x2000) && (cs.access & 0x4000) ? S(19) : 0;
 }
 
-static u32 check_stack(const struct vmx_check *k)
+static u32 check_stack(const struct vmx_check *k, const struct segment *all)
 {
-    const struct segment cs = segment_of(k, VCPU_SEG_CS), ss = segment_of(k, VCPU_SEG_SS);
+    const struct segment cs = all[VCPU_SEG_CS], ss = all[VCPU_SEG_SS];
     if (ss.usable && ss.type != 3 && ss.type != 7)
         return S(10);
     if (!k->unrestricted && ss.dpl != ss.rpl)
@@ -108,10 +108,10 @@ static u32 check_data(const struct vmx_check *k, const struct segment *s)
     return !k->unrestricted && s->type <= 11 && s->dpl < s->rpl ? S(16) : 0;
 }
 
-static u32 check_attributes(const struct vmx_check *k)
+static u32 check_attributes(const struct vmx_check *k, const struct segment *all)
 {
     for (u32 n = VCPU_SEG_ES; n <= VCPU_SEG_GS; n++) {
-        const struct segment s = segment_of(k, n);
+        const struct segment s = all[n];
         if (!s.usable && n != VCPU_SEG_CS)
             continue;
         if (!(s.access & 0x10))
@@ -129,9 +129,9 @@ static u32 check_attributes(const struct vmx_check *k)
     return 0;
 }
 
-static u32 check_system(const struct vmx_check *k)
+static u32 check_system(const struct vmx_check *k, const struct segment *all)
 {
-    const struct segment tr = segment_of(k, VCPU_SEG_TR), ldtr = segment_of(k, VCPU_SEG_LDTR);
+    const struct segment tr = all[VCPU_SEG_TR], ldtr = all[VCPU_SEG_LDTR];
     const bool tr_type = tr.type == 11 || (tr.type == 3 && !k->ia32e);
     if (!tr.usable || !tr_type || (tr.access & 0x10) || !(tr.access & 0x80) || reserved_set(&tr) || granularity_wrong(&tr))
         return S(21);
@@ -145,17 +145,20 @@ static u32 check_system(const struct vmx_check *k)
 
 u32 vmx_check_segments(const struct vmx_check *k)
 {
-    u32 id = check_selectors(k);
+    struct segment all[VCPU_SEG_COUNT];
+    for (u32 n = 0; n < VCPU_SEG_COUNT; n++)
+        all[n] = segment_of(k, n);
+    u32 id = check_selectors(k, all);
     if (!id)
-        id = check_v86(k);
+        id = check_v86(k, all);
     if (!id)
-        id = check_bases(k);
+        id = check_bases(k, all);
     /* In virtual-8086 mode the rules above fix every attribute. */
     if (!id && !k->v86)
-        id = check_attributes(k);
+        id = check_attributes(k, all);
     if (!id && !k->v86)
-        id = check_code(k);
+        id = check_code(k, all);
     if (!id && !k->v86)
-        id = check_stack(k);
-    return id ? id : check_system(k);
+        id = check_stack(k, all);
+    return id ? id : check_system(k, all);
 }

@@ -88,8 +88,11 @@ static inline u64 vmcs_get(const struct vmcs *v, u32 field)
 }
 static inline void vmcs_set(struct vmcs *v, u32 field, u64 value)
 {
-    undo_write(sim_here, &v->field[VMX_SLOT(field)], 8);
-    v->field[VMX_SLOT(field)] = value;
+    u64 *const at = &v->field[VMX_SLOT(field)];
+    if (*at == value)
+        return;
+    undo_write(sim_here, at, 8);
+    *at = value;
 }
 
 /* One entry being checked. Controls that an unset "activate" bit turns off read as 0. */

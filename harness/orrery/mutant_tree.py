@@ -22,7 +22,8 @@ from .mutants import Mutant, path_ok, touched
 TREES = BUILD / "mutants"
 SOURCES = ("Makefile", "kernel", "sim", "harness", "tests", "scenarios")
 PRODUCTS = ("build/plain", "build/tsan", "build/explore")
-OUTPUT_BYTES = 64 << 20      # of one process: more is a runaway
+OUTPUT_BYTES = 64 << 20      # of one process that are read
+FILE_BYTES = 512 << 20       # of a file one process writes, as the trace of a scenario: more is a runaway
 BUILD_SECONDS = 300
 NAME_SOURCE = '/* SPDX-License-Identifier: BSD-2-Clause */\nextern const char world_mutant[];\nconst char world_mutant[] = "{}";\n'
 
@@ -66,7 +67,7 @@ def stop_all() -> None:
 def _limit(pid: int, cpu_seconds: int) -> None:
     """The soft limits end it with a signal that tells which one it was."""
     resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (OUTPUT_BYTES, OUTPUT_BYTES))
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
     resource.prlimit(pid, resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 2))
 
 

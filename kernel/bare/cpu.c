@@ -25,7 +25,7 @@ static_assert(offset_of(struct bare_cpu, stack) + BARE_STACK == BARE_CPU_BYTES, 
 static_assert(offset_of(struct resume, rip) == RESUME_RIP && offset_of(struct resume, rflags) == RESUME_RFLAGS, "layout.h");
 static_assert(offset_of(struct resume, kind) == RESUME_KIND && offset_of(struct resume, guest) == RESUME_GUEST, "layout.h");
 static_assert(RESUME_USER == 0 && RESUME_GUEST_VMX == 1 && RESUME_GUEST_SVM == BARE_KIND_SVM && RESUME_IDLE == BARE_KIND_IDLE, "entry.S");
-static_assert(TRAP_NONE == 0 && TRAP_SYSCALL == BARE_TRAP_SYSCALL && TRAP_EXCEPTION == BARE_TRAP_EXCEPTION, "entry.S");
+static_assert(TRAP_NONE == 0 && TRAP_EXCEPTION == BARE_TRAP_EXCEPTION, "entry.S");
 static_assert(TRAP_INTERRUPT == BARE_TRAP_INTERRUPT && TRAP_GUEST_EXIT == BARE_TRAP_GUEST_EXIT, "entry.S");
 static_assert(TRAP_GUEST_FAILED == BARE_TRAP_GUEST_FAIL && BARE_USER_FLAGS == RFLAGS_USER, "entry.S");
 static_assert(BARE_KERNEL_CODE == SEL_KERNEL_CODE && BARE_KERNEL_DATA == SEL_KERNEL_DATA, "entry.S");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Every way into the kernel and out of it. In: registers go to the struct resume that was resumed from, then kern_trap on this CPU's
- * stack. Out: bare_resume enters what kern_trap returned.
+/* Every way into the kernel and out of it. In: registers go to the struct resume that was resumed from, then kern_trap or
+ * kern_syscall on this CPU's stack. Out: bare_resume enters what it returned.
  * Invariant: GS base is the CPU's struct bare_cpu while in the kernel; between an entry from user mode and its SWAPGS, and behind the
  * SWAPGS of an exit, it is the user's. Whoever may interrupt there (NMI, #MC, #DB behind MOV SS, #DF) has an IST stack, and decides
  * by the saved CS alone; the stubs behind `paranoid` use no GS at all. Kernel code runs with IF = 0: an interrupt from kernel
@@ -57,14 +57,12 @@ bare_syscall:
     mov %r11, RESUME_RFLAGS(%rsp)
     mov %gs:BARE_STACK_TOP, %rsp
     mov %gs:BARE_CPU, %rdi
-    mov $BARE_TRAP_SYSCALL, %esi
-    call kern_trap
+    call kern_syscall
     cmp %gs:BARE_RESUME, %rax
     jne another
     /* The same EC: what C keeps is still its own, and its flags passed SYSCALL. */
     mov RESUME_RFLAGS(%rax), %r11
     mov %gs:BARE_USER_RSP, %rsp
-sysret:
     mov RESUME_RIP(%rax), %rcx
     LOAD %rax, ARGUMENTS, rax
     swapgs
@@ -74,12 +72,6 @@ another:
     SAVE %rcx, PRESERVED
     mov %gs:BARE_USER_RSP, %rdx
     mov %rdx, G_rsp(%rcx)
-    jmp bare_resume
-
-/* ESI: trap, RDX: info; on an empty kernel stack. */
-trap:
-    mov %gs:BARE_CPU, %rdi
-    call kern_trap
     .globl bare_resume
 bare_resume:
     mov %rax, %gs:BARE_RESUME
@@ -90,7 +82,17 @@ bare_resume:
     and $BARE_USER_FLAGS, %r11d
     or $0x202, %r11d
     LOAD %rax, PRESERVED, rsp
-    jmp sysret
+    mov RESUME_RIP(%rax), %rcx
+    LOAD %rax, ARGUMENTS, rax
+    swapgs
+    sysretq
+
+/* ESI: trap, RDX: info; on an empty kernel stack. */
+trap:
+    mov %gs:BARE_CPU, %rdi
+    call kern_trap
+    jmp bare_resume
+
 iret:
     movl $0, RESUME_GUEST(%rax)
     mov RESUME_RFLAGS(%rax), %ecx

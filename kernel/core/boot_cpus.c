@@ -56,6 +56,7 @@ static void cpus_make(struct kern *k)
         struct cpu *const cpu = p;
         cpu->kern = k;
         cpu->id = i;
+        cpu->self = bit(i);
         cpu->apic_id = k->boot.apic_id[i];
         k->cpu[i] = cpu;
         sched_init(cpu, k->boot.fair & bit(i));

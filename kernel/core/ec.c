@@ -205,5 +205,5 @@ void ec_kill(struct cpu *cpu, struct ec *ec)
     if (ec->vcpu)
         vcpu_abandon(ec);
     ec->state = EC_DEAD;
-    cpu->sched.wanted = true;   /* it may be current */
+    cpu->due |= DUE_CHOICE;   /* it may be current */
 }

@@ -34,6 +34,7 @@ void epoch_defer(struct cpu *cpu, struct epoch_item *item, u64 tlb_generation)
     item->epoch = atomic_fetch_add(&kern()->epoch, 1) + 1;
     *e->last = item;
     e->last = &item->next;
+    cpu->due |= DUE_RELEASE;
 }
 
 static bool is_online(u32 id)
@@ -126,6 +127,7 @@ void epoch_quiesce(struct cpu *cpu)
         return;
     release_due(cpu);
     atomic_xchg(&e->waits, e->first ? e->first->epoch : 0);
+    cpu->due = (cpu->due & ~DUE_RELEASE) | (e->first ? DUE_RELEASE : 0);
     if (!e->first)
         return;
     if (is_due(e->first, seen_by_all()))

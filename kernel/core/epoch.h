@@ -17,7 +17,7 @@ struct epoch_item {
 struct epoch_cpu {
     atomic_u64 seen;        /* newest global epoch this CPU has seen at a trap's end; others read */
     atomic_u64 waits;       /* epoch the oldest item here waits for, 0: none; others read, to know whom to tell */
-    struct epoch_item *first, **last;   /* this CPU only: waiting, oldest first */
+    struct epoch_item *first, **last;   /* this CPU only: waiting, oldest first. Not empty at the end of a trap: DUE_RELEASE */
     u64 asked;              /* this CPU only: epoch for which IPIs were sent */
     u64 tlb_done;           /* this CPU only: TLB generation at the last quiesce */
 };

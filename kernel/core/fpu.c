@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* FPU switching by owner. cpu.fpu_owner: the image whose state the registers hold, saved only when another image is to be loaded;
- * cpu.fpu_on: CR0.TS is clear. Whoever has no image runs with TS set, so registers of another never show.
+/* FPU switching by owner. cpu.fpu_owner: the image whose state the registers hold, saved only when another image is to be loaded. Whoever has no
+ * image runs with TS set, so registers of another never show. DUE_FPU: CR0.TS is clear; DUE_XCR0: XCR0 is a guest's.
  * Not handled: components beyond AVX-512 (AMX needs more than a page; PKRU and supervisor states are not the FPU's). */
 #include "fpu.h"
 #include "arch/x86.h"
-#include "cpu.h"
 
 #define FXSAVE_BYTES   512u
 #define XSAVE_HEADER   512u                  /* Intel SDM 1 13.4.2 */
@@ -43,8 +42,9 @@ void fpu_cpu_init(struct cpu *cpu)
     cpu->xcr0 = has_xsave() ? xcr0_wanted() : 0;
     if (cpu->xcr0 && !mach_xsetbv_try(cpu->xcr0))
         mach_panic("fpu: the processor refuses the XCR0 it offers");
+    cpu->xcr0_now = max(cpu->xcr0, XCR0_X87);
     cpu->fpu_owner = NULL;
-    cpu->fpu_on = false;
+    cpu->due &= ~(DUE_FPU | DUE_XCR0);
 }
 
 u32 fpu_image_bytes(void)
@@ -60,13 +60,35 @@ void fpu_image_init(void *image)
     head->mxcsr = MXCSR_RESET;
 }
 
+static bool is_on(const struct cpu *cpu)
+{
+    return cpu->due & DUE_FPU;
+}
+
 static void ts(struct cpu *cpu, bool on)
 {
-    if (cpu->fpu_on == on)
+    if (is_on(cpu) == on)
         return;
     const u64 cr0 = mach_cr0_read();
     mach_cr0_write(on ? cr0 & ~CR0_TS : cr0 | CR0_TS);
-    cpu->fpu_on = on;
+    cpu->due ^= DUE_FPU;
+}
+
+/* A guest's value was checked by fpu_xcr0_legal when it was loaded. */
+static void xcr0_load(struct cpu *cpu, u64 value)
+{
+    if (cpu->xcr0_now == value)
+        return;
+    if (!mach_xsetbv_try(value))
+        mach_panic("fpu: an XCR0 that was checked is refused");
+    cpu->xcr0_now = value;
+    cpu->due = value == cpu->xcr0 ? cpu->due & ~DUE_XCR0 : cpu->due | DUE_XCR0;
+}
+
+static void xcr0_back(struct cpu *cpu)
+{
+    if (cpu->due & DUE_XCR0)
+        xcr0_load(cpu, cpu->xcr0);
 }
 
 static u64 mask(const struct cpu *cpu)
@@ -76,6 +98,7 @@ static u64 mask(const struct cpu *cpu)
 
 void fpu_switch(struct cpu *cpu, void *image)
 {
+    xcr0_back(cpu);
     ts(cpu, image != NULL);
     if (!image || cpu->fpu_owner == image)
         return;
@@ -90,11 +113,20 @@ void fpu_switch(struct cpu *cpu, void *image)
         mach_panic("fpu: the processor refuses the reset state");
 }
 
+void fpu_lend(struct cpu *cpu, void *image, u64 xcr0)
+{
+    if (cpu->fpu_owner != image)
+        fpu_switch(cpu, image);
+    ts(cpu, false);
+    xcr0_load(cpu, xcr0);
+}
+
 void fpu_flush(struct cpu *cpu, void *image)
 {
     if (!image || cpu->fpu_owner != image)
         return;
-    const bool on = cpu->fpu_on;
+    const bool on = is_on(cpu);
+    xcr0_back(cpu);   /* XSAVE leaves out what XCR0 lacks */
     ts(cpu, true);
     mach_fpu_save(image, mask(cpu));
     ts(cpu, on);

@@ -1,16 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Which hypercall? A file of its own: no sys_x is inlined here, and the way to each of them is a jump. */
+/* Which hypercall, and what its status means. */
 #include "hypercall.h"
+#include "cpu.h"
+#include "sched_enter.h"
 
-#define SYS_CASE(number, name, arguments, results, summary)                                        \
-    case number:                                                                                   \
-        return sys_##name(cpu, ec, (const struct sys_##name##_args *)ec->resume.gpr);
-
-enum status hypercall(struct cpu *cpu, struct ec *ec)
+struct resume *hypercall_end(struct cpu *cpu, struct ec *ec, enum status s)
 {
-    switch (ec->resume.gpr[RDI]) {
-        HYPERCALL_LIST(SYS_CASE)
-    default:
-        return STATUS_HYPERCALL;
+    if (s < STATUS_INTERNAL_FIRST) {
+        ec->resume.gpr[RAX] = s;
+        return sched_stay(cpu, ec);
     }
+    if (s == STATUS_RESTART)
+        ec_restart(ec);
+    else if (s == STATUS_BLOCKED)
+        cpu->due |= DUE_CHOICE;
+    return sched_go_on(cpu);
+}
+
+#define SYS_ENTRY(number, name, arguments, results, summary) [number] = sys_##name,
+
+struct resume *hypercall(struct cpu *cpu, struct ec *ec)
+{
+    static struct resume *(*const entry[])(struct cpu *cpu, struct ec *ec) = { HYPERCALL_LIST(SYS_ENTRY) };
+    const u64 number = ec->resume.gpr[RDI];
+    return likely(number < array_size(entry)) ? entry[number](cpu, ec) : hypercall_end(cpu, ec, STATUS_HYPERCALL);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Hypercalls: for each row x of abi/hypercall.h a structure sys_x_args, and a function sys_x that checks everything in a fixed order (permission
- * flags of the caller, capabilities in argument order, then values) and then does it.
+ * flags of the caller, capabilities in argument order, then values), then does it, then says who goes on.
  * The structure is the caller's saved registers, with its arguments by name: what sys_x writes there (results) it no longer reads.
- * A status from STATUS_INTERNAL_FIRST on never reaches a register. */
+ * SYS(x) { ... } defines one by what it does and the status it has for its caller, or one from STATUS_INTERNAL_FIRST on, which never reaches a
+ * register. The most frequent ones have short ways: fastpath.c. */
 #pragma once
 #include "abi/hypercall.h"
 #include "ec.h"
@@ -29,12 +30,23 @@ struct cpu;
             HC_EACH(SYS_MEMBER, SYS_NAMES arguments)                                               \
         };                                                                                         \
     };                                                                                             \
-    must_check out_of_line enum status sys_##name(struct cpu *cpu, struct ec *ec, const struct sys_##name##_args *a);
+    struct resume *sys_##name(struct cpu *cpu, struct ec *ec);
 HYPERCALL_LIST(SYS_DECLARE)
 #undef SYS_DECLARE
 
 /* The hypercall that ec, which is current, asks for. */
-must_check enum status hypercall(struct cpu *cpu, struct ec *ec);
+struct resume *hypercall(struct cpu *cpu, struct ec *ec);
+/* What its status means; the last step of one. */
+struct resume *hypercall_end(struct cpu *cpu, struct ec *ec, enum status s);
+
+#define SYS_ARGS(name, ec) ((const struct sys_##name##_args *)(ec)->resume.gpr)
+#define SYS(name)                                                                                                      \
+    static enum status name##_do(struct cpu *cpu, struct ec *ec, const struct sys_##name##_args *a);                   \
+    struct resume *sys_##name(struct cpu *cpu, struct ec *ec)                                                          \
+    {                                                                                                                  \
+        return hypercall_end(cpu, ec, name##_do(cpu, ec, SYS_ARGS(name, ec)));                                         \
+    }                                                                                                                  \
+    static enum status name##_do(struct cpu *cpu, struct ec *ec, const struct sys_##name##_args *a)
 
 /* Capability lookups of the caller: STATUS_CAP, STATUS_PERM. Valid until the end of the trap. Inline where a path is short. */
 #define CAP(name, upper, lookup)                                                                                       \

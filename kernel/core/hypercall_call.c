@@ -1,51 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The hypercalls that create nothing: IPC, semaphores, information, console. */
+/* The hypercalls that ask or say something: information, portals, console, the end. */
 #include "hypercall.h"
 #include "cpu.h"
-#include "ipc.h"
 
 #define CONSOLE_BYTES 32u
 
-enum status sys_null(struct cpu *cpu, struct ec *ec, const struct sys_null_args *a)
-{
-    return OK;
-}
-
-enum status sys_call(struct cpu *cpu, struct ec *ec, const struct sys_call_args *a)
-{
-    struct portal *portal;
-    const enum status s = cap_portal(ec, a->portal, PERM_PORTAL_CALL, &portal);
-    if (unlikely(s != OK))
-        return s;
-    return ipc_call(cpu, ec, portal, a->mtr);
-}
-
-enum status sys_reply(struct cpu *cpu, struct ec *ec, const struct sys_reply_args *a)
-{
-    return ipc_reply(cpu, ec, a->mtr);
-}
-
-enum status sys_sm_up(struct cpu *cpu, struct ec *ec, const struct sys_sm_up_args *a)
-{
-    struct sm *sm;
-    const enum status s = cap_sm(ec, a->sm, PERM_SM_UP, &sm);
-    if (s != OK)
-        return s;
-    return sm_up(cpu, sm);
-}
-
-enum status sys_sm_down(struct cpu *cpu, struct ec *ec, const struct sys_sm_down_args *a)
-{
-    struct sm *sm;
-    const enum status s = cap_sm(ec, a->sm, PERM_SM_DOWN, &sm);
-    if (s != OK)
-        return s;
-    if (a->flags & ~(u64)SM_DOWN_ZERO)
-        return STATUS_ARG;
-    return sm_down(cpu, ec, sm, a->flags & SM_DOWN_ZERO, a->deadline_tsc);
-}
-
-enum status sys_portal_ctrl(struct cpu *cpu, struct ec *ec, const struct sys_portal_ctrl_args *a)
+SYS(portal_ctrl)
 {
     struct portal *portal;
     const enum status s = cap_portal(ec, a->portal, PERM_PORTAL_CTRL, &portal);
@@ -55,7 +15,7 @@ enum status sys_portal_ctrl(struct cpu *cpu, struct ec *ec, const struct sys_por
     return OK;
 }
 
-enum status sys_pd_info(struct cpu *cpu, struct ec *ec, const struct sys_pd_info_args *a)
+SYS(pd_info)
 {
     struct pd *pd;
     const enum status s = cap_pd(ec, a->pd, PERM_PD_CREATE, &pd);
@@ -65,7 +25,7 @@ enum status sys_pd_info(struct cpu *cpu, struct ec *ec, const struct sys_pd_info
     return OK;
 }
 
-enum status sys_sc_info(struct cpu *cpu, struct ec *ec, const struct sys_sc_info_args *a)
+SYS(sc_info)
 {
     struct sc *sc;
     const enum status s = cap_sc(ec, a->sc, PERM_SC_CTRL, &sc);
@@ -78,7 +38,7 @@ enum status sys_sc_info(struct cpu *cpu, struct ec *ec, const struct sys_sc_info
     return OK;
 }
 
-enum status sys_console(struct cpu *cpu, struct ec *ec, const struct sys_console_args *a)
+SYS(console)
 {
     if (!(ec->pd->flags & PD_FLAG_CONSOLE))
         return STATUS_PERM;
@@ -89,7 +49,7 @@ enum status sys_console(struct cpu *cpu, struct ec *ec, const struct sys_console
     return OK;
 }
 
-enum status sys_shutdown(struct cpu *cpu, struct ec *ec, const struct sys_shutdown_args *a)
+SYS(shutdown)
 {
     if (!(ec->pd->flags & PD_FLAG_SHUTDOWN))
         return STATUS_PERM;

@@ -40,7 +40,7 @@ static bool pages_legal(u64 address, u64 pages)
     return !(address & PAGE_MASK) && address < USER_END && USER_END - address >= pages * PAGE_SIZE;
 }
 
-enum status sys_pd_create(struct cpu *cpu, struct ec *ec, const struct sys_pd_create_args *a)
+SYS(pd_create)
 {
     struct cap_slot *slot;
     struct pd *parent, *pd;
@@ -57,7 +57,7 @@ enum status sys_pd_create(struct cpu *cpu, struct ec *ec, const struct sys_pd_cr
     return s == OK ? insert(cpu, slot, &pd->object) : s;
 }
 
-enum status sys_ec_create(struct cpu *cpu, struct ec *ec, const struct sys_ec_create_args *a)
+SYS(ec_create)
 {
     struct cap_slot *slot;
     struct pd *pd;
@@ -85,7 +85,7 @@ enum status sys_ec_create(struct cpu *cpu, struct ec *ec, const struct sys_ec_cr
     return s == OK ? insert(cpu, slot, &new->object) : s;
 }
 
-enum status sys_sc_create(struct cpu *cpu, struct ec *ec, const struct sys_sc_create_args *a)
+SYS(sc_create)
 {
     struct cap_slot *slot;
     struct pd *pd;
@@ -109,7 +109,7 @@ enum status sys_sc_create(struct cpu *cpu, struct ec *ec, const struct sys_sc_cr
     return s;
 }
 
-enum status sys_portal_create(struct cpu *cpu, struct ec *ec, const struct sys_portal_create_args *a)
+SYS(portal_create)
 {
     struct cap_slot *slot;
     struct pd *pd;
@@ -129,7 +129,7 @@ enum status sys_portal_create(struct cpu *cpu, struct ec *ec, const struct sys_p
     return s == OK ? insert(cpu, slot, &portal->object) : s;
 }
 
-enum status sys_sm_create(struct cpu *cpu, struct ec *ec, const struct sys_sm_create_args *a)
+SYS(sm_create)
 {
     struct cap_slot *slot;
     struct pd *pd;
@@ -143,7 +143,7 @@ enum status sys_sm_create(struct cpu *cpu, struct ec *ec, const struct sys_sm_cr
     return s == OK ? insert(cpu, slot, &sm->object) : s;
 }
 
-enum status sys_vcpu_create(struct cpu *cpu, struct ec *ec, const struct sys_vcpu_create_args *a)
+SYS(vcpu_create)
 {
     struct cap_slot *slot;
     struct pd *pd;

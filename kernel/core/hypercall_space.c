@@ -53,7 +53,7 @@ static enum status delegation_step(struct pd *from, struct pd *to, const struct 
     return s;
 }
 
-enum status sys_delegate(struct cpu *cpu, struct ec *ec, const struct sys_delegate_args *a)
+SYS(delegate)
 {
     const bool begun = a->order_type & DELEGATE_PROGRESS;
     const u64 order_type = a->order_type & ~DELEGATE_PROGRESS;
@@ -93,7 +93,7 @@ static enum status memory_revoke(struct cpu *cpu, struct ec *ec, struct space_me
     return s == OK && generation ? tlb_wait(cpu, ec, generation) : s;
 }
 
-enum status sys_revoke(struct cpu *cpu, struct ec *ec, const struct sys_revoke_args *a)
+SYS(revoke)
 {
     struct pd *pd;
     const u64 count = a->count_type >> 4, type = a->count_type & 0xf;
@@ -108,7 +108,7 @@ enum status sys_revoke(struct cpu *cpu, struct ec *ec, const struct sys_revoke_a
 }
 
 /* Results: the unit asked for and the rights or permissions held, 0: none. Not which frame: that is nobody's business. */
-enum status sys_lookup(struct cpu *cpu, struct ec *ec, const struct sys_lookup_args *a)
+SYS(lookup)
 {
     struct pd *pd;
     u64 frame;

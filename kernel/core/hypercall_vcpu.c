@@ -4,16 +4,17 @@
 #include "hypercall.h"
 #include "vcpu.h"
 
-enum status sys_vcpu_run(struct cpu *cpu, struct ec *ec, const struct sys_vcpu_run_args *a)
+/* Into the guest at once, if nobody else wants this CPU or waits for it. */
+struct resume *sys_vcpu_run(struct cpu *cpu, struct ec *ec)
 {
     struct vcpu *vcpu;
-    const enum status s = cap_vcpu(ec, a->vcpu, PERM_VCPU_RUN, &vcpu);
-    if (s != OK)
-        return s;
-    return vcpu_run(cpu, ec, vcpu);
+    enum status s = cap_vcpu(ec, SYS_ARGS(vcpu_run, ec)->vcpu, PERM_VCPU_RUN, &vcpu);
+    if (likely(s == OK))
+        s = vcpu_run(cpu, ec, vcpu);
+    return likely(s == STATUS_SWITCH && !(cpu->due & (DUE_CHOICE | DUE_RELEASE))) ? vcpu_resume(cpu, ec) : hypercall_end(cpu, ec, s);
 }
 
-enum status sys_vcpu_kick(struct cpu *cpu, struct ec *ec, const struct sys_vcpu_kick_args *a)
+SYS(vcpu_kick)
 {
     struct vcpu *vcpu;
     const enum status s = cap_vcpu(ec, a->vcpu, PERM_VCPU_KICK, &vcpu);
@@ -23,7 +24,7 @@ enum status sys_vcpu_kick(struct cpu *cpu, struct ec *ec, const struct sys_vcpu_
     return OK;
 }
 
-enum status sys_vcpu_fetch(struct cpu *cpu, struct ec *ec, const struct sys_vcpu_fetch_args *a)
+SYS(vcpu_fetch)
 {
     struct vcpu *vcpu;
     const enum status s = cap_vcpu(ec, a->vcpu, PERM_VCPU_RUN, &vcpu);

@@ -16,8 +16,8 @@ struct portal;
 /* The two ways of a message. */
 must_check enum status ipc_call(struct cpu *cpu, struct ec *caller, struct portal *portal, u64 mtr);
 must_check enum status ipc_reply(struct cpu *cpu, struct ec *ec, u64 mtr);
-/* Exception of ec: a call of the kernel's making to its event portal; without one the EC is killed. */
-void ipc_exception(struct cpu *cpu, struct ec *ec, u32 vector, u64 error);
+/* Exception of ec, which is current: a call of the kernel's making to its event portal; without one the EC is killed. Who goes on then. */
+struct resume *ipc_exception(struct cpu *cpu, struct ec *ec, u64 vector, u64 error, u64 address);   /* fastpath.c */
 /* Deliver the exception of EC_FLAG_FAULTED: afterwards ec is calling, helping or dead; or still faulted: an interrupt is pending. */
 void ipc_fault(struct cpu *cpu, struct ec *ec);
 
@@ -27,5 +27,5 @@ bool mtr_legal(u64 mtr);
  * mtr. STATUS_RESTART: preempted, from->transfer says how far. */
 must_check enum status ipc_transfer(struct ec *from, struct ec *to, u64 mtr, u32 mtr_register, bool words, u64 *got);
 /* ipc_exception.c */
-void exception_message(const struct ec *ec, struct ec *handler);
+void exception_message(const struct ec *ec, struct ec *handler, u64 vector, u64 error, u64 address);
 must_check bool exception_restore(struct ec *ec, const struct ec *handler, u64 mtr);   /* false: no registers user mode may have */

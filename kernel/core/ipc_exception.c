@@ -8,15 +8,18 @@
 #define FLAGS_USER   0x250dd5ul
 #define FLAGS_ALWAYS 0x202ul
 
-void exception_message(const struct ec *ec, struct ec *handler)
+/* gpr, RIP, RFLAGS: in a row in both structures. */
+#define REGISTERS_BYTES (sizeof(struct utcb_exception) - offset_of(struct utcb_exception, gpr))
+static_assert(offset_of(struct resume, gpr) == 0 && offset_of(struct resume, kind) == REGISTERS_BYTES, "one copy");
+static_assert(offset_of(struct resume, rip) == offset_of(struct utcb_exception, ip) - offset_of(struct utcb_exception, gpr), "one copy");
+
+void exception_message(const struct ec *ec, struct ec *handler, u64 vector, u64 error, u64 address)
 {
     struct utcb_exception *const m = (struct utcb_exception *)handler->utcb->word;
-    m->vector = ec->fault.vector;
-    m->error = ec->fault.error;
-    m->address = ec->fault.address;
-    m->ip = ec->resume.rip;
-    m->flags = ec->resume.rflags;
-    mach_copy(m->gpr, ec->resume.gpr, sizeof(m->gpr));
+    m->vector = vector;
+    m->error = error;
+    m->address = address;
+    mach_copy(m->gpr, ec->resume.gpr, REGISTERS_BYTES);
 }
 
 bool exception_restore(struct ec *ec, const struct ec *handler, u64 mtr)
@@ -24,12 +27,7 @@ bool exception_restore(struct ec *ec, const struct ec *handler, u64 mtr)
     const struct utcb_exception *const m = (const struct utcb_exception *)handler->utcb->word;
     if (MTR_WORDS(mtr) < EXCEPTION_WORDS)
         return true;   /* goes on as it was */
-    u64 ip_flags[2];
-    mach_copy(ip_flags, &m->ip, sizeof(ip_flags));   /* read once: others write there */
-    if (ip_flags[0] >= USER_END)
-        return false;
-    ec->resume.rip = ip_flags[0];
-    ec->resume.rflags = (ip_flags[1] & FLAGS_USER) | FLAGS_ALWAYS;
-    mach_copy(ec->resume.gpr, m->gpr, sizeof(m->gpr));
-    return true;
+    mach_copy(ec->resume.gpr, m->gpr, REGISTERS_BYTES);   /* read once: others write there */
+    ec->resume.rflags = (ec->resume.rflags & FLAGS_USER) | FLAGS_ALWAYS;
+    return ec->resume.rip < USER_END;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The three up-calls. kern_trap: what happened, then sched_resume. A hypercall that reschedules nothing takes the short way back. */
+/* The up-calls. kern_trap: what happened, then who goes on. */
 #include "kern.h"
 #include "apic.h"
 #include "boot_cpus.h"
@@ -20,18 +20,23 @@
 #define FAULT_KNOWN       0x1fu
 
 /* Rights were added and a translation from before was still cached: the fault has dropped it, the access may be tried again. */
-static bool fault_is_stale(struct ec *ec, u32 vector, u64 error)
+static bool fault_is_stale(struct ec *ec, u64 address, u64 error)
 {
     u64 frame;
     u32 rights;
     const u64 needed = FAULT_PRESENT | FAULT_USER;
-    if (vector != VECTOR_PAGE_FAULT || error & FAULT_RESERVED || error & ~(u64)FAULT_KNOWN || (error & needed) != needed)
+    if (error & FAULT_RESERVED || error & ~(u64)FAULT_KNOWN || (error & needed) != needed)
         return false;
-    const u64 address = mach_cr2_read();
     if (address >= USER_END || !ptab_lookup(&ec->pd->memory.ptab, address >> PAGE_BITS, &frame, &rights))
         return false;
     const u32 wanted = error & FAULT_FETCH ? RIGHT_X : error & FAULT_WRITE ? RIGHT_W : RIGHT_R;
     return rights & wanted;
+}
+
+static out_of_line struct resume *page_fault(struct cpu *cpu, struct ec *ec, u64 error)
+{
+    const u64 address = mach_cr2_read();
+    return fault_is_stale(ec, address, error) ? sched_go_on(cpu) : ipc_exception(cpu, ec, VECTOR_PAGE_FAULT, error, address);
 }
 
 static void interrupt(struct cpu *cpu, u32 vector)
@@ -45,54 +50,32 @@ static void interrupt(struct cpu *cpu, u32 vector)
         boot_continue(cpu);
 }
 
-/* The short way, if nobody else wants this CPU or waits for it. */
-static struct resume *go_on(struct cpu *cpu)
+/* An interrupt, or a window that has closed. */
+static seldom struct resume *trap_other(struct cpu *cpu, u64 trap)
 {
-    return cpu->sched.wanted || cpu->epoch.first ? sched_resume(cpu) : sched_enter(cpu);
-}
-
-/* A hypercall that neither has a status for its caller nor has settled it otherwise. */
-static out_of_line struct resume *unsettled(struct cpu *cpu, struct ec *ec, enum status s)
-{
-    if (s == STATUS_RESTART)
-        ec_restart(ec);
-    cpu->sched.wanted |= s == STATUS_BLOCKED;
-    return go_on(cpu);
-}
-
-static out_of_line struct resume *trap_other(struct cpu *cpu, u64 trap, u64 info)
-{
-    switch (TRAP_KIND(trap)) {
-    case TRAP_EXCEPTION:
-        if (!fault_is_stale(cpu->current, TRAP_VECTOR(trap), info))
-            ipc_exception(cpu, cpu->current, TRAP_VECTOR(trap), info);
-        return go_on(cpu);
-    case TRAP_INTERRUPT:
+    if (TRAP_KIND(trap) == TRAP_INTERRUPT)
         interrupt(cpu, TRAP_VECTOR(trap));
-        break;
-    case TRAP_GUEST_EXIT:
-    case TRAP_GUEST_FAILED:
-        return vcpu_trap(cpu, trap, info);
-    default:
-        break;   /* TRAP_NONE: the window is closed */
-    }
     return sched_resume(cpu);
+}
+
+struct resume *kern_syscall(void *arg)
+{
+    struct cpu *const cpu = arg;
+    return hypercall(cpu, cpu->current);
 }
 
 struct resume *kern_trap(void *arg, u64 trap, u64 info)
 {
     struct cpu *const cpu = arg;
-    if (unlikely(trap != TRAP_SYSCALL))
-        return trap_other(cpu, trap, info);
-    struct ec *const ec = cpu->current;
-    const enum status s = hypercall(cpu, ec);
-    if (likely(s < STATUS_INTERNAL_FIRST))
-        ec->resume.gpr[RAX] = s;
-    else if (unlikely(s != STATUS_SWITCH))
-        return unsettled(cpu, ec, s);
-    if (unlikely(cpu->sched.wanted | (cpu->epoch.first != NULL)))
-        return sched_resume(cpu);
-    return s < STATUS_INTERNAL_FIRST && likely(!cpu->protect) ? &ec->resume : sched_enter(cpu);
+    if (trap == TRAP_SYSCALL)
+        return kern_syscall(cpu);
+    if (trap == TRAP(TRAP_EXCEPTION, VECTOR_PAGE_FAULT))
+        return page_fault(cpu, cpu->current, info);
+    if (TRAP_KIND(trap) == TRAP_EXCEPTION)
+        return ipc_exception(cpu, cpu->current, TRAP_VECTOR(trap), info, 0);
+    if (TRAP_KIND(trap) >= TRAP_GUEST_EXIT)
+        return vcpu_trap(cpu, trap, info);
+    return trap_other(cpu, trap);
 }
 
 void kern_nmi(void *arg, u32 vector)
@@ -104,6 +87,6 @@ void kern_nmi(void *arg, u32 vector)
 struct resume *kern_boot(u32 magic, u64 info)
 {
     struct cpu *const cpu = magic == BOOT_MAGIC_AP ? boot_ap() : boot_bsp(magic, info);
-    cpu->sched.wanted = true;
+    cpu->due |= DUE_CHOICE;
     return sched_resume(cpu);
 }

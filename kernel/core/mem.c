@@ -11,6 +11,7 @@
 
 #define NONE    (~0u)
 #define CLASSES 10u
+#define SLOT_BYTES_MAX 2048ul
 
 /* Multiples of MEM_ALIGN, so that slots stay aligned; those between the powers of two waste little of a page. */
 static const u16 class_bytes[CLASSES] = { 64, 128, 192, 256, 384, 512, 768, 1024, 1344, 2048 };
@@ -48,11 +49,12 @@ struct mem {
 static const u8 class_index[] = {
     [0 ... 1] = 0, [2] = 1, [3] = 2, [4] = 3, [5 ... 6] = 4, [7 ... 8] = 5, [9 ... 12] = 6, [13 ... 16] = 7, [17 ... 21] = 8, [22 ... 32] = 9,
 };
+static_assert(array_size(class_index) == SLOT_BYTES_MAX / MEM_ALIGN + 1, "one for each");
 
-/* CLASSES: a block of its own. */
+/* At most SLOT_BYTES_MAX. */
 static u32 class_of(u64 bytes)
 {
-    return bytes <= class_bytes[CLASSES - 1] ? class_index[(bytes + MEM_ALIGN - 1) / MEM_ALIGN] : CLASSES;
+    return class_index[(bytes + MEM_ALIGN - 1) / MEM_ALIGN];
 }
 
 static u32 order_of(u64 bytes)
@@ -63,19 +65,16 @@ static u32 order_of(u64 bytes)
     return order;
 }
 
-static u64 charge_of(u32 class, u64 bytes)
-{
-    return class < CLASSES ? class_bytes[class] : PAGE_SIZE << order_of(bytes);
-}
-
 u64 mem_charge(u64 bytes)
 {
-    return bytes > MEM_BYTES_MAX ? bytes : charge_of(class_of(bytes), bytes);
+    if (bytes <= SLOT_BYTES_MAX)
+        return class_bytes[class_of(bytes)];
+    return bytes > MEM_BYTES_MAX ? bytes : PAGE_SIZE << order_of(bytes);
 }
 
 /* ---- Lists of pages ---- */
 
-static out_of_line void list_push(struct mem *m, u32 *head, u32 i)
+static void list_push(struct mem *m, u32 *head, u32 i)
 {
     m->page[i].prev = NONE;
     m->page[i].next = *head;
@@ -84,7 +83,7 @@ static out_of_line void list_push(struct mem *m, u32 *head, u32 i)
     *head = i;
 }
 
-static out_of_line void list_remove(struct mem *m, u32 *head, u32 i)
+static void list_remove(struct mem *m, u32 *head, u32 i)
 {
     const struct page *p = &m->page[i];
     if (p->next != NONE)
@@ -105,7 +104,7 @@ static void block_push(struct mem *m, u32 i, u32 order)
 }
 
 /* First page of a block of 2^order pages, or NONE. */
-static out_of_line u32 block_take(struct mem *m, u32 order)
+static u32 block_take(struct mem *m, u32 order)
 {
     u32 o = order;
     while (o < MEM_ORDERS && m->free[o] == NONE)
@@ -123,7 +122,7 @@ static out_of_line u32 block_take(struct mem *m, u32 order)
     return i;
 }
 
-static out_of_line void block_give(struct mem *m, u32 i, u32 order)
+static void block_give(struct mem *m, u32 i, u32 order)
 {
     for (; order < MEM_ORDERS - 1; order++) {
         const u32 buddy = i ^ 1u << order;
@@ -143,7 +142,7 @@ static u8 *page_base(const struct mem *m, u32 i)
     return m->base + (u64)i * PAGE_SIZE;
 }
 
-static out_of_line u32 slots_page(struct mem *m, u32 class)
+static u32 slots_page(struct mem *m, u32 class)
 {
     const u32 i = block_take(m, 0);
     if (i == NONE)
@@ -157,32 +156,40 @@ static out_of_line u32 slots_page(struct mem *m, u32 class)
     return i;
 }
 
+/* One of page i, which has one. */
+static inline void *slot_of(struct mem *m, u32 i, u32 class)
+{
+    struct page *const p = &m->page[i];
+    const u32 slot = (u32)__builtin_ctzl(p->slots);
+    p->slots &= p->slots - 1;
+    p->used++;
+    return page_base(m, i) + slot * class_bytes[class];
+}
+
 static void *slot_take(struct mem *m, u32 class)
 {
     const u32 i = m->slots[class] != NONE ? m->slots[class] : slots_page(m, class);
     if (i == NONE)
         return NULL;
-    struct page *p = &m->page[i];
-    const u32 slot = (u32)__builtin_ctzl(p->slots);
-    p->slots &= p->slots - 1;
-    p->used++;
-    if (!p->slots)
+    void *const slot = slot_of(m, i, class);
+    if (!m->page[i].slots)
         list_remove(m, &m->slots[class], i);
-    return page_base(m, i) + slot * class_bytes[class];
+    return slot;
 }
 
-static void slot_give(struct mem *m, struct page *p, const u8 *where)
+static void slot_give(struct mem *m, u32 i, const u8 *where)
 {
-    const u32 class = p->order, bytes = class_bytes[class], offset = (u32)((u64)where & (PAGE_SIZE - 1)), slot = offset / bytes;
-    if (p->slots & bit(slot) || offset != slot * bytes)
+    struct page *p = &m->page[i];
+    const u32 class = p->order, slot = (u32)(where - page_base(m, i)) / class_bytes[class];
+    if (p->slots & bit(slot) || where != page_base(m, i) + slot * class_bytes[class])
         mach_panic("mem_free: slot is not live");
-    if (unlikely(!p->slots))
-        list_push(m, &m->slots[class], (u32)(p - m->page));
+    if (!p->slots)
+        list_push(m, &m->slots[class], i);
     p->slots |= bit(slot);
-    if (likely(--p->used))
+    if (--p->used)
         return;
-    list_remove(m, &m->slots[class], (u32)(p - m->page));
-    block_give(m, (u32)(p - m->page), 0);
+    list_remove(m, &m->slots[class], i);
+    block_give(m, i, 0);
 }
 
 /* ---- Quotas ---- */
@@ -222,36 +229,8 @@ void mem_recharge(struct quota *from, struct quota *to, u64 bytes)
 
 /* ---- The allocator ---- */
 
-static out_of_line void *block_alloc(struct mem *m, u64 charge)
+static inline enum status hand_out(u8 *p, u64 bytes, u64 charge, void **out)
 {
-    const u32 i = block_take(m, order_of(charge));
-    return i == NONE ? NULL : page_base(m, i);
-}
-
-static void *take(struct mem *m, u32 class, u64 charge)
-{
-    lock_take(&m->lock);
-    void *const p = likely(class < CLASSES) ? slot_take(m, class) : block_alloc(m, charge);
-    if (likely(p != NULL))
-        m->free_bytes -= charge;
-    lock_drop(&m->lock);
-    return p;
-}
-
-enum status mem_alloc(struct mem *m, struct quota *q, u64 bytes, void **out)
-{
-    if (bytes > MEM_BYTES_MAX)
-        return STATUS_MEMORY;
-    const u32 class = class_of(bytes);
-    const u64 charge = charge_of(class, bytes);
-    const enum status s = quota_charge(q, charge);
-    if (s != OK)
-        return s;
-    u8 *p = mach_fault(MACH_FAULT_ALLOC) ? NULL : take(m, class, charge);
-    if (!p) {
-        atomic_add(&q->used, -charge);
-        return STATUS_MEMORY;
-    }
     mach_mem_state(p, bytes, MEM_LIVE);
     if (charge > bytes)
         mach_mem_state(p + bytes, charge - bytes, MEM_REDZONE);
@@ -260,18 +239,68 @@ enum status mem_alloc(struct mem *m, struct quota *q, u64 bytes, void **out)
     return OK;
 }
 
-void mem_free(struct mem *m, struct quota *q, void *p, u64 bytes)
+/* p was taken, NULL: there is none. The lock is held. */
+static enum status taken(struct mem *m, struct quota *q, u8 *p, u64 bytes, u64 charge, void **out)
+{
+    m->free_bytes -= p ? charge : 0;
+    lock_drop(&m->lock);
+    if (p)
+        return hand_out(p, bytes, charge, out);
+    atomic_add(&q->used, -charge);
+    return STATUS_MEMORY;
+}
+
+/* A slot for which a page changes its list. Charged, the lock is held. */
+static seldom enum status alloc_last(struct mem *m, struct quota *q, u64 bytes, void **out)
 {
     const u32 class = class_of(bytes);
-    const u64 charge = likely(class < CLASSES) ? class_bytes[class] : mem_charge(bytes);
+    return taken(m, q, slot_take(m, class), bytes, class_bytes[class], out);
+}
+
+static out_of_line enum status alloc_block(struct mem *m, struct quota *q, u64 bytes, void **out)
+{
+    if (bytes > MEM_BYTES_MAX || mach_fault(MACH_FAULT_ALLOC))
+        return STATUS_MEMORY;
+    const u32 order = order_of(bytes);
+    const u64 charge = PAGE_SIZE << order;
+    const enum status s = quota_charge(q, charge);
+    if (s != OK)
+        return s;
+    lock_take(&m->lock);
+    const u32 i = block_take(m, order);
+    return taken(m, q, i == NONE ? NULL : page_base(m, i), bytes, charge, out);
+}
+
+enum status mem_alloc(struct mem *m, struct quota *q, u64 bytes, void **out)
+{
+    if (bytes > SLOT_BYTES_MAX)
+        return alloc_block(m, q, bytes, out);
+    const u32 class = class_of(bytes);
+    const u64 charge = class_bytes[class];
+    const enum status s = mach_fault(MACH_FAULT_ALLOC) ? STATUS_MEMORY : quota_charge(q, charge);
+    if (unlikely(s != OK))
+        return s;
+    lock_take(&m->lock);
+    const u32 i = m->slots[class];
+    if (unlikely(i == NONE || !(m->page[i].slots & (m->page[i].slots - 1))))
+        return alloc_last(m, q, bytes, out);
+    u8 *const p = slot_of(m, i, class);
+    m->free_bytes -= charge;
+    lock_drop(&m->lock);
+    return hand_out(p, bytes, charge, out);
+}
+
+void mem_free(struct mem *m, struct quota *q, void *p, u64 bytes)
+{
+    const u64 charge = mem_charge(bytes);
     const u64 i = (u64)((u8 *)p - m->base) >> PAGE_BITS;
     if (i >= m->pages)
         mach_panic("mem_free: not in the pool");
     lock_take(&m->lock);
     mach_mem_state(p, charge, MEM_FREE);   /* behind a locked operation: no store to it is on its way any more */
-    struct page *const page = &m->page[i];
-    if (page->state == PAGE_SLOTS && class == page->order)
-        slot_give(m, page, p);
+    const struct page *page = &m->page[i];
+    if (page->state == PAGE_SLOTS && bytes <= SLOT_BYTES_MAX && class_of(bytes) == page->order)
+        slot_give(m, (u32)i, p);
     else if (page->state == PAGE_BLOCK && p == page_base(m, (u32)i) && charge == PAGE_SIZE << page->order)
         block_give(m, (u32)i, page->order);
     else

@@ -91,7 +91,7 @@ static bool preempts(const struct sched *s, const struct sc *sc, const struct sc
 void sched_ready(struct cpu *cpu, struct sc *sc)
 {
     if (!cpu->current_sc || preempts(&cpu->sched, sc, cpu->current_sc))
-        cpu->sched.wanted = true;
+        cpu->due |= DUE_CHOICE;
     queue_add(&cpu->sched, sc, false);
 }
 
@@ -105,7 +105,7 @@ void sched_remove(struct cpu *cpu, struct sc *sc)
         sched_account(cpu);   /* its group pays, although it goes */
         cpu->current_sc = NULL;
         cpu->current = NULL;
-        cpu->sched.wanted = true;
+        cpu->due |= DUE_CHOICE;
     }
 }
 
@@ -116,7 +116,7 @@ void sched_wait(struct cpu *cpu, struct ec *ec)
         park(cpu->current_sc, ec);
         cpu->current_sc = NULL;
     }
-    cpu->sched.wanted = true;
+    cpu->due |= DUE_CHOICE;
 }
 
 void sched_block(struct cpu *cpu)
@@ -202,7 +202,7 @@ void sched_tick(struct cpu *cpu)
 {
     cpu->timeouts.armed = 0;   /* one shot */
     timeout_expire(cpu, mach_tsc_read());
-    cpu->sched.wanted = true;
+    cpu->due |= DUE_CHOICE;
 }
 
 /* ---- The end of a trap ---- */
@@ -255,15 +255,25 @@ static u64 turn_end(const struct cpu *cpu)
     return end < cpu->sched.started ? 0 : end;
 }
 
-struct resume *sched_enter_more(struct cpu *cpu)
+struct resume *sched_enter(struct cpu *cpu)
 {
     struct ec *const ec = cpu->current;
-    if (cpu->protect)
-        protect_enter(cpu, ec->vcpu);
+    if (cpu->space != &ec->pd->memory) {
+        tlb_switch(cpu, &ec->pd->memory);
+        if (cpu->protect)
+            protect_switch(cpu);
+    }
     if (ec->vcpu)
         return vcpu_resume(cpu, ec);
+    if (cpu->protect)
+        protect_enter(cpu, NULL);
     fpu_switch(cpu, ec->fpu);
     return &ec->resume;
+}
+
+struct resume *sched_more(struct cpu *cpu)
+{
+    return cpu->due & (DUE_CHOICE | DUE_RELEASE) ? sched_resume(cpu) : sched_enter(cpu);
 }
 
 struct resume *sched_resume(struct cpu *cpu)
@@ -274,22 +284,22 @@ struct resume *sched_resume(struct cpu *cpu)
     epoch_quiesce(cpu);
     if (cpu->trace)
         trace_drain(cpu);
-    for (u32 turn = 0; cpu->sched.wanted; turn++) {   /* bound: SCs and ECs of this CPU; each turn but the last takes one away */
+    for (u32 turn = 0; cpu->due & DUE_CHOICE; turn++) {   /* bound: SCs and ECs of this CPU; each turn but the last takes one away */
         choose(cpu);
-        cpu->sched.wanted = false;
+        cpu->due &= ~DUE_CHOICE;
         cpu->current = NULL;
         if (!cpu->current_sc)
             return halt(cpu);
         const enum sched_follow follow = sched_follow(cpu);
         if (follow == FOLLOW_PREEMPTED || (follow == FOLLOW_NONE && turn % 32 == 31 && mach_preempt_pending())) {
-            cpu->sched.wanted = true;
+            cpu->due |= DUE_CHOICE;
             return idle(cpu, RESUME_WINDOW);
         }
-        cpu->sched.wanted |= follow == FOLLOW_NONE;
+        cpu->due |= follow == FOLLOW_NONE ? DUE_CHOICE : 0;
         if (follow == FOLLOW_RUN)
             timeout_arm(cpu, turn_end(cpu));
     }
     if (!cpu->current)
         return halt(cpu);
-    return sched_enter(cpu);
+    return likely(!cpu->due) ? sched_go_on(cpu) : sched_enter(cpu);
 }

@@ -17,8 +17,6 @@ struct sched {
     struct sc *head[PRIORITY_COUNT];      /* circular lists, by sc.priority */
     u64 started;                          /* TSC up to which time is accounted */
     u64 slice;                            /* ticks from then on after which the policy is asked again, whatever is left of the budget */
-    bool wanted;                          /* choose anew before the next resume */
-    bool helped;                          /* current runs on behalf of an EC_HELPING one: whoever runs after it must be looked for */
     struct fair groups;                   /* if fair */
     u32 queues;                           /* sc.priority is below: PRIORITY_COUNT, SC_GROUP_COUNT. Constant after boot: any CPU reads it */
     bool fair;                            /* the policy; constant after boot */

@@ -26,7 +26,7 @@ static struct ec *step(struct cpu *cpu, struct ec *ec)
             ec_help_end(ec);   /* it is about to try again */
             return ec;
         }
-        cpu->sched.helped = true;
+        cpu->due |= DUE_FOLLOW;
         return ec->callee;
     default:
         return NULL;
@@ -36,7 +36,7 @@ static struct ec *step(struct cpu *cpu, struct ec *ec)
 enum sched_follow sched_follow(struct cpu *cpu)
 {
     struct ec *ec = cpu->current_sc->ec, *next;
-    cpu->sched.helped = false;
+    cpu->due &= ~DUE_FOLLOW;
     for (u32 steps = 1; (next = step(cpu, ec)); steps++) {
         ec = next;
         if (steps % FOLLOW_STEP == 0 && mach_preempt_pending())

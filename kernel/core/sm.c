@@ -56,26 +56,14 @@ static bool wake_first(struct cpu *cpu, struct sm *sm, enum status result)
     return true;
 }
 
-static enum status up_waiting(struct cpu *cpu, struct sm *sm)
+enum status sm_wake(struct cpu *cpu, struct sm *sm)
 {
-    (void)wake_first(cpu, sm, OK);
+    const bool woken = wake_first(cpu, sm, OK);
     lock_drop(&sm->lock);
-    return OK;
+    return woken ? OK : STATUS_BUSY;
 }
 
-enum status sm_up(struct cpu *cpu, struct sm *sm)
-{
-    lock_take(&sm->lock);
-    if (sm->first)
-        return up_waiting(cpu, sm);
-    const bool room = sm->count != ~0ul;
-    sm->count += room;
-    lock_drop(&sm->lock);
-    return likely(room) ? OK : STATUS_BUSY;
-}
-
-/* The lock is held. */
-static enum status down_wait(struct cpu *cpu, struct ec *ec, struct sm *sm, u64 deadline)
+enum status sm_wait(struct cpu *cpu, struct ec *ec, struct sm *sm, u64 deadline)
 {
     if (deadline && deadline <= mach_tsc_read()) {
         lock_drop(&sm->lock);
@@ -91,16 +79,6 @@ static enum status down_wait(struct cpu *cpu, struct ec *ec, struct sm *sm, u64 
         timeout_add(cpu, ec);
     sched_block(cpu);
     return STATUS_BLOCKED;
-}
-
-enum status sm_down(struct cpu *cpu, struct ec *ec, struct sm *sm, bool zero, u64 deadline)
-{
-    lock_take(&sm->lock);
-    if (!sm->count)
-        return down_wait(cpu, ec, sm, deadline);
-    sm->count = zero ? 0 : sm->count - 1;
-    lock_drop(&sm->lock);
-    return OK;
 }
 
 bool sm_leave(struct ec *ec)

@@ -85,7 +85,7 @@ static enum status leaf_make(struct space_obj *s, u64 selector)
     return OK;
 }
 
-static out_of_line enum status reserve_leaf(struct space_obj *s, u64 selector, struct cap_slot **slot)
+static seldom enum status reserve_leaf(struct space_obj *s, u64 selector, struct cap_slot **slot)
 {
     lock_take(&kern()->derive_lock);
     const enum status st = leaf_make(s, selector);
@@ -156,39 +156,49 @@ static enum status delegate_check(const struct delegation *d, u64 done)
     return st;
 }
 
-/* derive_lock held. */
-static enum status delegate_one(const struct delegation *d, u64 i)
+/* derive_lock held. from, to: NULL if there is no such slot. */
+static inline enum status copy(struct cap_slot *from, struct cap_slot *to, u32 perms)
 {
-    struct cap_slot *from = slot_held(d->from, d->selector + i), *to = slot_at(d->to, d->target + i);
-    if (!from)
+    const u64 word = from ? atomic_load(&from->word) : 0;
+    if (unlikely(!word))
         return STATUS_RANGE;
-    if (!to || atomic_load(&to->word))
+    if (unlikely(!to || atomic_load(&to->word)))
         return STATUS_EXISTS;
-    const u64 word = atomic_load(&from->word);
     object_ref(word_object(word));
     derive_add(&from->derive, &to->derive, SPACE_OBJECT);
-    atomic_store(&to->word, word & (~OBJ_PERM_MASK | d->perms));
+    atomic_store(&to->word, word & (~OBJ_PERM_MASK | perms));
     return OK;
+}
+
+static out_of_line enum status delegate_many(const struct delegation *d, u64 *done)
+{
+    enum status st = delegate_check(d, 0);
+    while (st == OK && *done < d->count) {
+        lock_take(&kern()->derive_lock);
+        for (u32 n = 0; n < STEP && *done < d->count && st == OK; n++) {
+            st = copy(slot_at(d->from, d->selector + *done), slot_at(d->to, d->target + *done), d->perms);
+            *done += st == OK;
+        }
+        lock_drop(&kern()->derive_lock);
+        if (st == OK && *done < d->count && mach_preempt_pending())
+            st = STATUS_RESTART;
+    }
+    return st;
 }
 
 enum status space_obj_delegate(struct space_obj *from, u64 selector, struct space_obj *to, u64 target, u64 count, u32 perms, u64 *done)
 {
-    const struct delegation d = { from, to, selector, target, count, perms };
     *done = 0;
     if (!range_ok(selector, count) || !range_ok(target, count) || perms & ~PERM_ALL)
         return STATUS_ARG;
     /* One capability into a leaf that exists: what could fail is looked at when it is copied. */
-    enum status st = count > 1 || !slot_at(to, target) ? delegate_check(&d, 0) : OK;
-    while (st == OK && *done < count) {
-        lock_take(&kern()->derive_lock);
-        for (u32 n = 0; n < STEP && *done < count && st == OK; n++) {
-            st = delegate_one(&d, *done);
-            *done += st == OK;
-        }
-        lock_drop(&kern()->derive_lock);
-        if (st == OK && *done < count && mach_preempt_pending())
-            st = STATUS_RESTART;
-    }
+    struct cap_slot *const slot = slot_at(to, target);
+    if (unlikely(count != 1 || !slot))
+        return delegate_many(&(struct delegation){ from, to, selector, target, count, perms }, done);
+    lock_take(&kern()->derive_lock);
+    const enum status st = copy(slot_at(from, selector), slot, perms);
+    lock_drop(&kern()->derive_lock);
+    *done = st == OK;
     return st;
 }
 

@@ -53,7 +53,8 @@ void timeout_arm(struct cpu *cpu, u64 budget_end)
     u64 deadline = budget_end;
     if (first && (!deadline || first->deadline < deadline))
         deadline = first->deadline;
-    if (deadline == cpu->timeouts.armed)
+    const u64 armed = cpu->timeouts.armed;
+    if (armed == deadline || (armed && armed < deadline))
         return;
     cpu->timeouts.armed = deadline;
     apic_timer(cpu, deadline);

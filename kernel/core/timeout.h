@@ -8,7 +8,7 @@ struct ec;
 
 struct timeouts {
     struct ec *first;              /* ascending deadline, linked by timeout_next */
-    u64 armed;                     /* TSC the timer is set to, 0: not */
+    u64 armed;                     /* TSC the timer is set to, 0: not. May be earlier than needed: to look too early costs less than to set it anew */
 };
 
 void timeout_add(struct cpu *cpu, struct ec *ec);        /* ec.deadline != 0 */

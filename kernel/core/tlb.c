@@ -26,13 +26,12 @@ static void invalidate(struct cpu *cpu, u64 kinds)
 void tlb_switch(struct cpu *cpu, struct space_mem *space)
 {
     struct space_mem *const old = cpu->space;
-    const u64 me = bit(cpu->id);
     /* Announce before the first walk: pairs with a requester, who changes a word and then reads `cpus`. */
-    atomic_or(&space->cpus, me);
+    atomic_or(&space->cpus, cpu->self);
     cpu->space = space;
     mach_cr3_write(space->ptab.root);   /* no PCID: drops all translations of the old space */
     if (old)
-        atomic_and(&old->cpus, ~me);
+        atomic_and(&old->cpus, ~cpu->self);
 }
 
 void tlb_load(struct cpu *cpu, struct space_mem *space)
@@ -46,7 +45,7 @@ void tlb_load(struct cpu *cpu, struct space_mem *space)
     }
     cpu->space = NULL;
     mach_cr3_write(mach_boot_root());
-    atomic_and(&old->cpus, ~bit(cpu->id));
+    atomic_and(&old->cpus, ~cpu->self);
 }
 
 void tlb_batch_add(struct tlb_batch *b, struct space_mem *space)

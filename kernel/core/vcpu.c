@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Running a vCPU: what is the same on both vendors.
  *
- *   vcpu_run -> (dirty groups copied once, checked, loaded) -> STATUS_SWITCH -> sched_resume -> vcpu_resume -> guest
+ *   vcpu_run -> (dirty groups copied once, checked, loaded) -> STATUS_SWITCH -> vcpu_resume -> guest
  *   guest -> vcpu_trap -> window or again -> sched_resume -> vcpu_resume ...
  *                      -> complete: exit and groups into the state page, RAX = OK, the EC is itself again
  *
+ * The short way is that of a run that writes VIRT_HOT only, and of an exit that brings no more: these have nothing to be checked, so they are
+ * loaded from the state page without a copy.
+ *
  * Home CPU only, but vcpu_kick. Nothing waits: a kick or a shootdown that comes while the guest runs is an interrupt, hence an exit, hence
- * vcpu_resume looks again. The state page is hostile: its words are read once, into the private copy. */
+ * vcpu_resume looks again. The state page is hostile: its words are read once. */
 #include "vcpu.h"
 #include "abi/vcpu_groups.h"
 #include "apic.h"
 #include "cpu.h"
 #include "ec.h"
 #include "fpu.h"
+#include "protect.h"
 #include "sc.h"
 #include "sched_enter.h"
 #include "space_mem.h"
@@ -55,22 +59,30 @@ static void load_dirty(struct cpu *cpu, struct vcpu *v, u32 dirty)
     cpu->kern->virt->load(cpu, v, v->copy, dirty);
 }
 
-static void store_groups(struct cpu *cpu, struct vcpu *v, u32 groups)
+/* What stands in no VMCS or VMCB. Those of the groups that this machine has. */
+static seldom u32 store_own(struct cpu *cpu, struct vcpu *v, u32 groups)
 {
     struct vcpu_state *const s = v->state;
-    if (unlikely(groups & VCPU_GROUP_INJECT)) {
+    if (groups & VCPU_GROUP_INJECT) {
         s->inject = 0;
         s->inject_insn_len = s->windows = 0;
     }
-    if (unlikely(groups & VCPU_GROUP_FPU)) {
+    if (groups & VCPU_GROUP_FPU) {
         fpu_flush(cpu, v->fpu);
         mach_copy(s->fpu, v->fpu, v->fpu_bytes);
         s->fpu_bytes = v->fpu_bytes;
         s->xcr0 = v->xcr0;
     }
+    return groups & cpu->kern->virt->groups;
+}
+
+/* others: groups that stand in the state page besides. */
+static inline void store_groups(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups, u32 others)
+{
+    if (unlikely(groups & ~VIRT_HOT))
+        groups = store_own(cpu, v, groups);
+    s->valid = v->valid = groups | others;
     cpu->kern->virt->store(cpu, v, s, groups);
-    v->valid |= groups;
-    s->valid = v->valid;
 }
 
 /* ---- The end of a run ---- */
@@ -82,34 +94,42 @@ static void leave(struct ec *ec, struct vcpu *v)
     atomic_store(&v->running, 0);
 }
 
-static void report(struct cpu *cpu, struct vcpu *v, const struct vcpu_exit *exit, u64 pending)
+/* The exit, with v->reason, stands in the state page. */
+static inline void report(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u64 pending)
 {
-    struct vcpu_state *const s = v->state;
-    s->exit = *exit;
     s->pending = pending;
     s->dirty = 0;
-    v->valid = 0;
-    store_groups(cpu, v, (vcpu_exit_groups[exit->reason] | v->want) & cpu->kern->virt->groups);
-    if (unlikely(cpu->trace))
+    store_groups(cpu, v, s, vcpu_exit_groups[v->reason] | v->want, 0);
+}
+
+/* An exit that no guest made. */
+static seldom void report_own(struct cpu *cpu, struct vcpu *v, u32 reason, u32 check, u64 pending)
+{
+    struct vcpu_state *const s = v->state;
+    mach_zero(&s->exit, sizeof(s->exit));
+    s->exit.reason = v->reason = reason;
+    s->exit.u.entry_failed.check = check;
+    report(cpu, v, s, pending);
+    if (cpu->trace)
         trace_exit(cpu, v);
 }
 
-static void complete(struct cpu *cpu, struct ec *ec, const struct vcpu_exit *exit, u64 pending)
-{
-    report(cpu, ec->vcpu, exit, pending);
-    ec->resume.gpr[RAX] = OK;
-    leave(ec, ec->vcpu);
-}
-
 /* Back before the guest was entered: the event asked for is still to be delivered. */
-static void complete_early(struct cpu *cpu, struct ec *ec, u32 reason)
+static seldom struct resume *complete_early(struct cpu *cpu, struct ec *ec, u32 reason)
 {
-    const struct vcpu_exit exit = { .reason = reason };
-    complete(cpu, ec, &exit, ec->vcpu->inject);
+    struct vcpu *const v = ec->vcpu;
+    report_own(cpu, v, reason, 0, v->inject);
+    ec->resume.gpr[RAX] = OK;
+    leave(ec, v);
+    fpu_switch(cpu, ec->fpu);
+    if (cpu->protect)
+        protect_enter(cpu, NULL);
+    return &ec->resume;
 }
 
 void vcpu_abandon(struct ec *ec)
 {
+    ec->vcpu->valid = 0;   /* the guest has gone on since */
     leave(ec, ec->vcpu);
 }
 
@@ -125,44 +145,45 @@ static enum status run_allowed(const struct cpu *cpu, const struct ec *ec, const
     return ec->caller || (cpu->current_sc && cpu->current_sc->ec != ec) ? STATUS_BUSY : OK;
 }
 
-static void startup(struct cpu *cpu, struct vcpu *v)
+/* The first run; groups that are checked before anything is loaded; a trace. OK: all is loaded, the guest may be entered. STATUS_SWITCH: back with an
+ * exit already. STATUS_FEATURE. */
+static seldom enum status prepare(struct cpu *cpu, struct vcpu *v, u32 dirty)
 {
-    const struct vcpu_exit exit = { .reason = VCPU_EXIT_STARTUP };
-    cpu->kern->virt->start(cpu, v);
-    v->started = true;
-    report(cpu, v, &exit, 0);
-}
-
-static void refused(struct cpu *cpu, struct vcpu *v, u32 dirty, u32 check)
-{
-    struct vcpu_exit exit = { .reason = VCPU_EXIT_ENTRY_FAILED };
-    exit.u.entry_failed.check = check;
-    report(cpu, v, &exit, dirty & VCPU_GROUP_INJECT && v->copy->inject & VCPU_EVENT_VALID ? v->copy->inject : 0);
+    if (dirty & ~cpu->kern->virt->groups)
+        return STATUS_FEATURE;
+    if (!v->started) {
+        cpu->kern->virt->start(cpu, v);
+        v->started = true;
+        report_own(cpu, v, VCPU_EXIT_STARTUP, 0, 0);
+        return STATUS_SWITCH;
+    }
+    copy_dirty(v, dirty);
+    if (cpu->trace)
+        trace_entry(cpu, v, v->copy, dirty, v->want);
+    const u32 check = check_dirty(cpu, v, dirty);
+    if (check) {
+        report_own(cpu, v, VCPU_EXIT_ENTRY_FAILED, check, dirty & VCPU_GROUP_INJECT && v->copy->inject & VCPU_EVENT_VALID ? v->copy->inject : 0);
+        return STATUS_SWITCH;
+    }
+    load_dirty(cpu, v, dirty);
+    return OK;
 }
 
 enum status vcpu_run(struct cpu *cpu, struct ec *ec, struct vcpu *v)
 {
-    const enum status s = run_allowed(cpu, ec, v);
-    if (s != OK)
+    enum status s = run_allowed(cpu, ec, v);
+    if (unlikely(s != OK))
         return s;
-    const u32 groups = cpu->kern->virt->groups, dirty = v->state->dirty, want = v->state->want;
-    if (dirty & ~groups)
-        return STATUS_FEATURE;
-    v->want = want & groups;
-    if (!v->started) {
-        startup(cpu, v);
-        return OK;
-    }
-    copy_dirty(v, dirty);
-    if (unlikely(cpu->trace))
-        trace_entry(cpu, v, v->copy, dirty, want);
+    const u32 dirty = v->state->dirty;
+    v->want = v->state->want;
     v->inject = v->windows = 0;
-    const u32 check = check_dirty(cpu, v, dirty);
-    if (check) {
-        refused(cpu, v, dirty, check);
-        return OK;
+    if (likely(!(dirty & ~VIRT_HOT) && v->started && !cpu->trace)) {
+        cpu->kern->virt->load(cpu, v, v->state, dirty);
+    } else {
+        s = prepare(cpu, v, dirty);
+        if (s != OK)
+            return s == STATUS_SWITCH ? OK : s;
     }
-    load_dirty(cpu, v, dirty);
     v->runner = ec;
     ec->vcpu = v;
     /* Before the kick is looked at, in vcpu_resume: pairs with vcpu_kick. */
@@ -187,7 +208,7 @@ enum status vcpu_fetch(struct cpu *cpu, struct vcpu *v, u32 groups)
         return STATUS_BUSY;
     if (groups & ~cpu->kern->virt->groups)
         return STATUS_FEATURE;
-    store_groups(cpu, v, groups);
+    store_groups(cpu, v, v->state, groups, v->valid);
     return OK;
 }
 
@@ -195,57 +216,71 @@ enum status vcpu_fetch(struct cpu *cpu, struct vcpu *v, u32 groups)
 
 static bool window_open(struct cpu *cpu, struct vcpu *v, u32 *reason)
 {
-    if (!v->windows || v->inject)
-        return false;
     const u32 open = cpu->kern->virt->open(cpu, v) & v->windows;
     *reason = open & VCPU_WINDOW_NMI ? VCPU_EXIT_NMI_WINDOW : VCPU_EXIT_INTR_WINDOW;
     return open;
 }
 
-static struct resume *vcpu_self(struct cpu *cpu, struct ec *ec)
-{
-    fpu_switch(cpu, ec->fpu);
-    return &ec->resume;
-}
-
-struct resume *vcpu_resume(struct cpu *cpu, struct ec *ec)
+/* Something is to be done before the entry. */
+static seldom struct resume *enter_after(struct cpu *cpu, struct ec *ec)
 {
     struct vcpu *const v = ec->vcpu;
     u32 reason;
     if (atomic_load(&v->kick)) {
         atomic_store(&v->kick, 0);
-        complete_early(cpu, ec, VCPU_EXIT_KICKED);
-        return vcpu_self(cpu, ec);
+        return complete_early(cpu, ec, VCPU_EXIT_KICKED);
     }
-    if (window_open(cpu, v, &reason)) {
-        complete_early(cpu, ec, reason);
-        return vcpu_self(cpu, ec);
-    }
+    if (v->windows && !v->inject && window_open(cpu, v, &reason))
+        return complete_early(cpu, ec, reason);
     /* Announced before the first translation is cached: pairs with a requester that changes the table and then reads `cpus`. A
      * request made before that is served here, a later one interrupts the guest. */
     if (!(atomic_load(&v->space->cpus) & bit(cpu->id)))
         atomic_fetch_or(&v->space->cpus, bit(cpu->id));
     tlb_handle(cpu);
-    fpu_switch(cpu, v->fpu);
+    fpu_lend(cpu, v->fpu, v->xcr0);
+    if (cpu->protect)
+        protect_enter(cpu, v);
     return cpu->kern->virt->enter(cpu, v);
 }
 
-struct resume *vcpu_trap(struct cpu *cpu, u64 trap, u64 info)
+/* The kick first: pairs with vcpu_kick. The request for a flush after `cpus`. */
+struct resume *vcpu_resume(struct cpu *cpu, struct ec *ec)
+{
+    struct vcpu *const v = ec->vcpu;
+    if (unlikely(atomic_load(&v->kick) | v->windows | cpu->protect))
+        return enter_after(cpu, ec);
+    if (unlikely(!(atomic_load(&v->space->cpus) & bit(cpu->id))))
+        return enter_after(cpu, ec);
+    if (unlikely(atomic_load(&cpu->tlb.requested) != atomic_load(&cpu->tlb.done) || fpu_lends(cpu, v->fpu, v->xcr0)))
+        return enter_after(cpu, ec);
+    return cpu->kern->virt->enter(cpu, v);
+}
+
+/* Not back to the EC at once. */
+static seldom struct resume *go_on(struct cpu *cpu, struct vcpu *v, enum virt_exit what)
+{
+    if (what == VIRT_EXIT_VMM && cpu->trace)
+        trace_exit(cpu, v);
+    if (what == VIRT_EXIT_WINDOW) {
+        cpu->idle.kind = RESUME_WINDOW;
+        return &cpu->idle;
+    }
+    return cpu->trace ? sched_resume(cpu) : sched_go_on(cpu);
+}
+
+out_of_line struct resume *vcpu_trap(struct cpu *cpu, u64 trap, u64 info)
 {
     struct ec *const ec = cpu->current;
     struct vcpu *const v = ec->vcpu;
-    const struct virt_ops *const ops = cpu->kern->virt;
-    struct vcpu_exit exit = { 0 };
-    const enum virt_exit what = ops->exit(cpu, v, trap, info, &exit);
-    const u64 pending = ops->pending(cpu, v);
-    if (what == VIRT_EXIT_VMM)
-        complete(cpu, ec, &exit, pending);
-    else
-        v->inject = pending;
-    if (what != VIRT_EXIT_WINDOW) {
-        const bool quiet = !cpu->sched.wanted && !cpu->epoch.first && !cpu->trace;   /* nobody else wants this CPU or waits for it */
-        return likely(quiet) ? sched_enter(cpu) : sched_resume(cpu);
-    }
-    cpu->idle.kind = RESUME_WINDOW;
-    return &cpu->idle;
+    struct vcpu_state *const s = v->state;
+    const enum virt_exit what = cpu->kern->virt->exit(cpu, v, trap, info, &s->exit);
+    if (unlikely(what != VIRT_EXIT_VMM))
+        return go_on(cpu, v, what);
+    report(cpu, v, s, v->inject);
+    ec->resume.gpr[RAX] = OK;
+    leave(ec, v);
+    /* Nothing is due, and the EC is as it was, its space still loaded. */
+    if (likely(!((u64)cpu->trace | (u64)ec->fpu | (cpu->due & ~DUE_XCR0))))
+        return &ec->resume;
+    return go_on(cpu, v, what);
 }

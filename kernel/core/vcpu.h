@@ -25,6 +25,7 @@ struct vcpu {
     u32 id;                        /* in order of creation; for traces */
     bool started;                  /* STARTUP was delivered */
     u32 want, valid;               /* groups asked for by this run; groups that stand in the state page */
+    u32 reason;                    /* of the last neutral exit */
     void *hw;                      /* VMCS or VMCB page */
     u64 hw_phys;
     u64 tag, tag_epoch;            /* VPID or ASID and the epoch it is from; epoch 0: needs a fresh one */
@@ -51,6 +52,6 @@ must_check enum status vcpu_fetch(struct cpu *cpu, struct vcpu *v, u32 groups);
 /* The EC inside a run is current: what to resume. May complete the run instead (kick) and return the EC's own registers. */
 struct resume *vcpu_resume(struct cpu *cpu, struct ec *ec);
 /* A trap out of the guest. Completes the run or goes on. */
-struct resume *vcpu_trap(struct cpu *cpu, u64 trap, u64 info);
+out_of_line struct resume *vcpu_trap(struct cpu *cpu, u64 trap, u64 info);
 /* The run ends without an exit, as the EC or the vCPU does: the vCPU stands where it is and can be run by another EC. Home CPU. */
 void vcpu_abandon(struct ec *ec);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What vcpu.c needs from VMX or SVM: one const table of functions each, in kernel/x86/vmx.c and svm.c.
- * Each function runs on the vCPU's CPU, but create. None waits, none reads the state page: load takes a private copy. */
+ * Each function runs on the vCPU's CPU, but create. None waits, none but load reads the state page. */
 #pragma once
 #include "abi/status.h"
 #include "abi/vcpu.h"
@@ -11,6 +11,9 @@ struct cpu;
 struct vcpu;
 
 #define VIRT_MSRS 6u           /* STAR LSTAR CSTAR FMASK KERNEL_GS TSC_AUX, in the order of struct vcpu_state */
+
+/* What nearly every run moves: no value of these is refused. */
+#define VIRT_HOT (VCPU_GROUP_GPR | VCPU_GROUP_RIP)
 
 struct virt_cpu {
     u64 region;                /* physical: VMXON region or host save area; 0: not enabled on this CPU */
@@ -27,7 +30,7 @@ struct virt_cpu {
 
 /* What a trap out of a guest turned out to be. */
 enum virt_exit {
-    VIRT_EXIT_VMM,             /* a neutral exit: *exit is filled */
+    VIRT_EXIT_VMM,             /* a neutral exit: *exit is filled, its reason is in vcpu.reason, too */
     VIRT_EXIT_WINDOW,          /* a host interrupt may wait, or NMIs are blocked: open a window, then go on */
     VIRT_EXIT_AGAIN,           /* handled: enter the guest again */
 };
@@ -42,12 +45,13 @@ struct virt_ops {
     enum status (*create)(struct vcpu *v);                   /* allocate; any CPU */
     void (*destroy)(struct vcpu *v);
     void (*start)(struct cpu *cpu, struct vcpu *v);          /* first run: the reset state */
-    void (*load)(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups);    /* values that virt_check passed */
+    /* Values that virt_check passed. s: a private copy; of the groups VIRT_HOT, which are read once, the state page itself. */
+    void (*load)(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups);
     void (*store)(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups);
     u32 (*open)(struct cpu *cpu, struct vcpu *v);            /* VCPU_WINDOW_* that are open as the guest stands */
     struct resume *(*enter)(struct cpu *cpu, struct vcpu *v);               /* last steps before entry: current VMCS, tag, root, windows */
+    /* exit: written, never read: it stands in the state page. vcpu.inject: the event that was not delivered, else 0. */
     enum virt_exit (*exit)(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, struct vcpu_exit *exit);
-    u64 (*pending)(struct cpu *cpu, struct vcpu *v);         /* after exit: the event that was not delivered, else 0 */
     void (*flush)(struct cpu *cpu);                          /* drop all nested translations of this CPU */
 };
 extern const struct virt_ops virt_vmx, virt_svm;

@@ -19,7 +19,8 @@ typedef signed long s64;
 #define static_assert          _Static_assert
 #define must_check             __attribute__((warn_unused_result))
 #define aligned_to(n)          __attribute__((aligned(n)))
-#define out_of_line            __attribute__((noinline))   /* keeps a rare way out of the prologue of a frequent one */
+#define out_of_line            __attribute__((noinline))         /* keeps another way out of the prologue of a frequent one */
+#define seldom                 __attribute__((noinline, cold))   /* the same; short rather than fast */
 #define likely(x)              __builtin_expect(!!(x), 1)
 #define unlikely(x)            __builtin_expect(!!(x), 0)
 #define array_size(a)          (sizeof(a) / sizeof((a)[0]))

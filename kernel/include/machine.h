@@ -47,7 +47,7 @@ enum trap_kind {
 #define TRAP_KIND(trap)    ((trap)&0xff)
 #define TRAP_VECTOR(trap)  ((u32)((trap) >> 8 & 0xff))
 
-/* ---- Up-calls: the only three symbols the kernel exports ---- */
+/* ---- Up-calls: the only symbols the kernel exports ---- */
 
 #define KERN_API __attribute__((visibility("default")))
 
@@ -61,6 +61,8 @@ KERN_API struct resume *kern_boot(u32 magic, u64 info);
 
 /* Every trap but NMI and machine check. cpu: what this CPU gave to mach_cpu_set. info: by kind. Returns what to resume next. */
 KERN_API struct resume *kern_trap(void *cpu, u64 trap, u64 info);
+/* The same for TRAP_SYSCALL: for a machine that enters the kernel elsewhere then. */
+KERN_API struct resume *kern_syscall(void *cpu);
 
 /* NMI (vector 2) or machine check (18), at any time, also inside kern_trap. Only sets atomic words of the CPU. */
 KERN_API void kern_nmi(void *cpu, u32 vector);

@@ -26,6 +26,7 @@ void protect_cpu_init(struct cpu *cpu)
     mach_cr4_write(mach_cr4_read() | (offered.ebx & CPUID_7_EBX_SMEP ? CR4_SMEP : 0) | (offered.ebx & CPUID_7_EBX_SMAP ? CR4_SMAP : 0) |
                    (offered.ecx & CPUID_7_ECX_UMIP ? CR4_UMIP : 0));
     cpu->protect = cpu->kern->boot.protect & needed(&offered);
+    cpu->due |= cpu->protect ? DUE_PROTECT : 0;
 }
 
 void protect_switch(const struct cpu *cpu)

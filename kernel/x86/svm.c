@@ -87,6 +87,7 @@ static void svm_start(struct cpu *cpu, struct vcpu *v)
     vmcb_set(v, VMCB(np_control), SVM_NP_ENABLE);
     vmcb_set(v, VMCB(n_cr3), v->space->ptab.root);
     virt_regs(v)->flags |= VIRT_STARTED;
+    virt_regs(v)->control = VIRT_WISHES_NONE;
     v->resume.kind = RESUME_GUEST_SVM;
     v->resume.guest = v->hw_phys;
     virt_reset(cpu, v, svm_load);
@@ -101,10 +102,14 @@ static u32 svm_open(struct cpu *cpu, struct vcpu *v)
     return (virt_regs(v)->flags & VIRT_NMI_BLOCKED ? 0 : VCPU_WINDOW_NMI) | (vmcb_get(v, VMCB(rflags)) & RFLAGS_IF ? VCPU_WINDOW_INTR : 0);
 }
 
+static inline bool is_stale(const struct cpu *cpu, const struct vcpu *v)
+{
+    return v->tag_epoch != cpu->virt.tag_epoch || cpu->virt.tag_flush;
+}
+
 static void tag(struct cpu *cpu, struct vcpu *v)
 {
-    if (unlikely(v->tag_epoch != cpu->virt.tag_epoch))
-        virt_tag(cpu, v);
+    virt_tag(cpu, v);
     vmcb_set(v, VMCB(asid), v->tag | (u64)(cpu->virt.tag_flush ? SVM_TLB_ALL : SVM_TLB_KEEP) << 32);
     cpu->virt.tag_flush = false;
 }
@@ -114,10 +119,10 @@ static void tag(struct cpu *cpu, struct vcpu *v)
 static void intercepts(struct cpu *cpu, struct vcpu *v)
 {
     struct virt_regs *const r = virt_regs(v);
-    const u64 flags = r->flags, key = 1 | (v->windows & VCPU_WINDOW_INTR) << 1 | (flags & (VIRT_RDTSC | VIRT_NMI_BLOCKED | VIRT_IRET | VIRT_DR)) << 8;
-    if (likely(key == r->control))
+    const u64 flags = r->flags, wishes = virt_wishes(v, flags);
+    if (wishes == r->control)
         return;
-    r->control = key;
+    r->control = wishes;
     const bool window = v->windows & VCPU_WINDOW_INTR, tsc = flags & VIRT_RDTSC;
     const u32 iret = (flags & (VIRT_NMI_BLOCKED | VIRT_IRET)) == VIRT_NMI_BLOCKED ? SVM_ICEPT1_IRET : 0;
     const u32 one = ICEPT1 | (window ? SVM_ICEPT1_VINTR : 0) | (tsc ? SVM_ICEPT1_RDTSC : 0) | iret;
@@ -134,10 +139,6 @@ static void inject(struct cpu *cpu, struct vcpu *v)
 {
     struct virt_regs *const r = virt_regs(v);
     u64 event = v->inject;
-    if (likely(!event)) {
-        vmcb_set(v, VMCB(event_inj), 0);
-        return;
-    }
     if (event & 0x400) {
         if ((event >> 8 & 7) != SVM_EVENT_SOFT_INTR)
             event = (event & ~0x700ul) | (u64)SVM_EVENT_EXCEPTION << 8;
@@ -158,20 +159,33 @@ static void inject(struct cpu *cpu, struct vcpu *v)
 static void keep(struct vcpu *v)
 {
     struct virt_regs *const r = virt_regs(v);
-    if (unlikely(v->inject && (v->inject >> 8 & 7) >= SVM_EVENT_EXCEPTION))
+    if (v->inject && (v->inject >> 8 & 7) >= SVM_EVENT_EXCEPTION)
         r->flags |= VIRT_UNPROVEN;
-    if (unlikely(r->flags & VIRT_UNPROVEN))
+    if (r->flags & VIRT_UNPROVEN)
         svm_keep(v);
+}
+
+/* Not every entry needs it. */
+static seldom void prepare(struct cpu *cpu, struct vcpu *v)
+{
+    virt_regs(v)->rip = vmcb_get(v, VMCB(rip));
+    keep(v);
+    if (v->inject)
+        inject(cpu, v);
+    intercepts(cpu, v);
+    tag(cpu, v);
+    if (virt_regs(v)->flags & VIRT_SWITCHED)
+        virt_enter_switch(cpu, v);
 }
 
 static struct resume *svm_enter(struct cpu *cpu, struct vcpu *v)
 {
-    virt_regs(v)->rip = vmcb_get(v, VMCB(rip));
-    keep(v);
-    inject(cpu, v);
-    intercepts(cpu, v);
-    tag(cpu, v);
-    virt_enter(cpu, v);
+    const struct virt_regs *const r = virt_regs(v);
+    void *const hw = v->hw;
+    vmcb_write(hw, VMCB(event_inj), 0);
+    vmcb_write(hw, VMCB(asid), v->tag | (u64)SVM_TLB_KEEP << 32);
+    if (unlikely(v->inject | (r->flags & (VIRT_UNPROVEN | VIRT_IRET | VIRT_SWITCHED))) || virt_wishes(v, r->flags) != r->control || is_stale(cpu, v))
+        prepare(cpu, v);
     return &v->resume;
 }
 
@@ -190,6 +204,5 @@ const struct virt_ops virt_svm = {
     .open = svm_open,
     .enter = svm_enter,
     .exit = svm_exit,
-    .pending = svm_pending,
     .flush = svm_flush,
 };

@@ -87,33 +87,34 @@ static void activity_store(struct vcpu *v, struct vcpu_state *s)
 }
 
 /* What nearly every run moves, without tables. */
-#define HOT_GROUPS (VCPU_GROUP_GPR | VCPU_GROUP_RIP)
 /* What the checks of VMRUN look at (15.5.1), generously; a guest that runs cannot make any of it illegal. */
 #define CHECKED_GROUPS (VCPU_GROUP_SEG | VCPU_GROUP_TABLE | VCPU_GROUP_CR | VCPU_GROUP_DR | VCPU_GROUP_EFER)
 
 static inline void hot_load(struct vcpu *v, const struct vcpu_state *s, u32 groups)
 {
-    if (groups & VCPU_GROUP_GPR) {
+    void *const hw = v->hw;
+    if (likely(groups & VCPU_GROUP_GPR)) {
         mach_copy(v->resume.gpr, s->gpr, sizeof(s->gpr));
-        vmcb_set(v, VMCB(rsp), s->gpr[RSP]);
-        vmcb_set(v, VMCB(rax), s->gpr[RAX]);
+        vmcb_write(hw, VMCB(rsp), v->resume.gpr[RSP]);
+        vmcb_write(hw, VMCB(rax), v->resume.gpr[RAX]);
     }
-    if (groups & VCPU_GROUP_RIP) {
-        vmcb_set(v, VMCB(rip), s->rip);
-        vmcb_set(v, VMCB(rflags), s->rflags);
+    if (likely(groups & VCPU_GROUP_RIP)) {
+        vmcb_write(hw, VMCB(rip), s->rip);
+        vmcb_write(hw, VMCB(rflags), s->rflags);
     }
 }
 
-static inline void hot_store(const struct vcpu *v, struct vcpu_state *s, u32 groups)
+static inline void hot_store(struct vcpu *v, struct vcpu_state *s, u32 groups)
 {
-    if (groups & VCPU_GROUP_GPR) {
+    const void *const hw = v->hw;
+    if (likely(groups & VCPU_GROUP_GPR)) {
+        v->resume.gpr[RSP] = vmcb_read(hw, VMCB(rsp));
+        v->resume.gpr[RAX] = vmcb_read(hw, VMCB(rax));
         mach_copy(s->gpr, v->resume.gpr, sizeof(s->gpr));
-        s->gpr[RSP] = vmcb_get(v, VMCB(rsp));
-        s->gpr[RAX] = vmcb_get(v, VMCB(rax));
     }
-    if (groups & VCPU_GROUP_RIP) {
-        s->rip = vmcb_get(v, VMCB(rip));
-        s->rflags = vmcb_get(v, VMCB(rflags));
+    if (likely(groups & VCPU_GROUP_RIP)) {
+        s->rip = vmcb_read(hw, VMCB(rip));
+        s->rflags = vmcb_read(hw, VMCB(rflags));
     }
 }
 
@@ -144,15 +145,11 @@ void svm_put_back(struct vcpu *v)
         vmcb_set(v, VMCB(es) + 8 * i, from[1 + i]);
 }
 
-void svm_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups)
+static seldom void load_rest(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups)
 {
-    hot_load(v, s, groups);
-    groups &= ~HOT_GROUPS;
-    if (likely(!groups))
-        return;
     if (groups & CHECKED_GROUPS)
         virt_regs(v)->flags |= VIRT_UNPROVEN;
-    virt_load(v, s, groups);
+    virt_load(cpu, v, s, groups);
     virt_rows_load(rows, v, s, groups, vmcb_set);
     if (groups & VCPU_GROUP_SEG)
         seg_load(v, s);
@@ -170,12 +167,15 @@ void svm_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 g
         v->tag_epoch = 0;   /* what the guest's own tables translated to is stale: a fresh ASID */
 }
 
-void svm_store(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups)
+void svm_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups)
 {
-    hot_store(v, s, groups);
-    groups &= ~HOT_GROUPS;
-    if (likely(!groups))
-        return;
+    hot_load(v, s, groups);
+    if (unlikely(groups & ~VIRT_HOT))
+        load_rest(cpu, v, s, groups & ~VIRT_HOT);
+}
+
+static seldom void store_rest(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups)
+{
     virt_store(v, s, groups);
     virt_rows_store(rows, v, s, groups, vmcb_get);
     if (groups & VCPU_GROUP_SEG)
@@ -188,4 +188,11 @@ void svm_store(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups
         s->efer = vmcb_get(v, VMCB(efer)) & ~EFER_SVME;
     if (groups & VCPU_GROUP_ACTIVITY)
         activity_store(v, s);
+}
+
+void svm_store(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups)
+{
+    hot_store(v, s, groups);
+    if (unlikely(groups & ~VIRT_HOT))
+        store_rest(cpu, v, s, groups & ~VIRT_HOT);
 }

@@ -9,14 +9,24 @@ enum { SVM_FIXED_FEATURES, SVM_FIXED_CR };   /* CPUID 0x8000000a EDX; accesses t
 
 #define VMCB(member) ((u32)offset_of(struct vmcb, member))
 
+static inline u64 vmcb_read(const void *hw, u32 offset)
+{
+    return atomic_load_relaxed((const atomic_u64 *)((const u8 *)hw + offset));   /* this CPU only, never while the guest runs */
+}
+
+static inline void vmcb_write(void *hw, u32 offset, u64 value)
+{
+    atomic_store_relaxed((atomic_u64 *)((u8 *)hw + offset), value);   /* the same; VMRUN sees its own CPU's stores */
+}
+
 static inline u64 vmcb_get(const struct vcpu *v, u32 offset)
 {
-    return atomic_load_relaxed((const atomic_u64 *)((const u8 *)v->hw + offset));   /* this CPU only, never while the guest runs */
+    return vmcb_read(v->hw, offset);
 }
 
 static inline void vmcb_set(struct vcpu *v, u32 offset, u64 value)
 {
-    atomic_store_relaxed((atomic_u64 *)((u8 *)v->hw + offset), value);   /* the same; VMRUN sees its own CPU's stores */
+    vmcb_write(v->hw, offset, value);
 }
 
 static inline u32 vmcb_get32(const struct vcpu *v, u32 offset)
@@ -40,4 +50,3 @@ u32 svm_diagnose(const struct vcpu *v);   /* VMRUN refused it: the VCPU_CHECK id
 
 /* svm_exit.c */
 enum virt_exit svm_exit(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, struct vcpu_exit *exit);
-u64 svm_pending(struct cpu *cpu, struct vcpu *v);

@@ -30,16 +30,8 @@ void virt_cpu_init(struct cpu *cpu)
 
 static void tsc_aux(struct cpu *cpu, struct virt_regs *r, bool guest)
 {
-    const u64 mine = cpu->virt.host_msr[VIRT_MSRS - 1], its = r->msr[VIRT_MSRS - 1];
-    if (cpu->virt.has_tsc_aux && mine != its)
-        mach_msr_write(MSR_TSC_AUX, guest ? its : mine);
-}
-
-/* The value was checked by fpu_xcr0_legal when it was loaded. */
-static void xcr0(struct cpu *cpu, const struct vcpu *v, u64 value)
-{
-    if (cpu->xcr0 && cpu->xcr0 != v->xcr0 && !mach_xsetbv_try(value))
-        mach_panic("virt: an XCR0 that was checked is refused");
+    if (r->flags & VIRT_AUX)
+        mach_msr_write(MSR_TSC_AUX, guest ? r->msr[VIRT_MSRS - 1] : cpu->virt.host_msr[VIRT_MSRS - 1]);
 }
 
 void virt_enter_switch(struct cpu *cpu, struct vcpu *v)
@@ -50,13 +42,11 @@ void virt_enter_switch(struct cpu *cpu, struct vcpu *v)
             mach_dr_write(i, r->dr[i]);
     }
     tsc_aux(cpu, r, true);
-    xcr0(cpu, v, v->xcr0);
 }
 
 void virt_leave_switch(struct cpu *cpu, struct vcpu *v)
 {
     struct virt_regs *const r = virt_regs(v);
-    xcr0(cpu, v, cpu->xcr0);
     tsc_aux(cpu, r, false);
     if (!(r->flags & VIRT_DR))
         return;
@@ -160,7 +150,13 @@ u64 virt_dr6(u64 dr6, u64 causes)
     return ((dr6 & ~DR6_B) | DR6_RTM | ones) & ~zeros;
 }
 
-void virt_load(struct vcpu *v, const struct vcpu_state *s, u32 groups)
+/* flag follows fact. */
+static void flag(struct virt_regs *r, u64 bits, bool fact)
+{
+    r->flags = (r->flags & ~bits) | (fact ? bits : 0);
+}
+
+void virt_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups)
 {
     struct virt_regs *const r = virt_regs(v);
     if (groups & VCPU_GROUP_CR) {
@@ -170,12 +166,18 @@ void virt_load(struct vcpu *v, const struct vcpu_state *s, u32 groups)
     if (groups & VCPU_GROUP_DR) {
         mach_copy(r->dr, &s->dr0, sizeof(r->dr));
         r->dr6 = s->dr6;
-        r->flags = s->dr7 & VIRT_DR7_ENABLED ? r->flags | VIRT_DR : r->flags & ~VIRT_DR;
+        flag(r, VIRT_DR, s->dr7 & VIRT_DR7_ENABLED);
     }
-    if (groups & VCPU_GROUP_SYSCALL)
+    if (groups & VCPU_GROUP_EFER) {
+        flag(r, VIRT_SCE, s->efer & EFER_SCE);
+        flag(r, VIRT_LME, s->efer & EFER_LME);
+    }
+    if (groups & VCPU_GROUP_SYSCALL) {
         mach_copy(r->msr, &s->star, sizeof(r->msr));
+        flag(r, VIRT_AUX, cpu->virt.has_tsc_aux && s->tsc_aux != cpu->virt.host_msr[VIRT_MSRS - 1]);
+    }
     if (groups & VCPU_GROUP_CONTROL) {
-        r->flags = s->control_flags & VCPU_CONTROL_RDTSC ? r->flags | VIRT_RDTSC : r->flags & ~VIRT_RDTSC;
+        flag(r, VIRT_RDTSC, s->control_flags & VCPU_CONTROL_RDTSC);
         r->exceptions = s->exceptions & ~(1u << VECTOR_MC);
     }
 }

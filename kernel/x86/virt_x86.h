@@ -14,7 +14,8 @@ struct virt_regs {
     u64 flags;                 /* VIRT_* */
     u64 exceptions;            /* vectors whose exits the VMM asked for */
     u64 reflect;               /* VIRT_REFLECT: what pending reports */
-    u64 control;               /* VMX: processor-based controls as the VMCS has them; SVM: what the intercepts were made from, 0: nothing yet */
+    u64 control;               /* what the processor-based controls or intercepts were made from: virt_wishes; VIRT_WISHES_NONE: nothing yet */
+    u64 rsp, rflags;           /* VMX: as the VMCS has them before a run, if GPR, or RIP, is in vcpu.valid */
     u64 host_cr3;              /* VMX: as the VMCS has it */
     u64 rip;                   /* SVM: as at the entry, see svm_exit.c */
 };
@@ -29,6 +30,9 @@ static_assert(sizeof(struct virt_regs) <= sizeof(((struct vcpu *)0)->backend), "
 #define VIRT_RIP_ADVANCED 0x10ul  /* SVM: RIP was moved over an injected software interrupt */
 #define VIRT_REFLECT      0x80ul  /* the last exit was an exception that goes back to the guest */
 #define VIRT_UNPROVEN     0x100ul /* SVM: no VMRUN has accepted this state yet */
+#define VIRT_SCE          0x200ul /* VMX: EFER.SCE: the guest can see STAR to FMASK, by SYSCALL */
+#define VIRT_LME          0x400ul /* VMX: EFER.LME: the guest can see and change KERNEL_GS, by SWAPGS */
+#define VIRT_AUX          0x800ul /* TSC_AUX is not the host's */
 
 #define VIRT_DR7_ENABLED 0xfful   /* L0..G3 */
 
@@ -52,31 +56,34 @@ static inline bool virt_canonical(u64 address)
     return (u64)((s64)(address << 16) >> 16) == address;   /* 48 bits: what the kernel's own paging has */
 }
 
+/* What the guest is to exit for, as far as it changes. */
+#define VIRT_WISHES_NONE ~0ul
+static inline u64 virt_wishes(const struct vcpu *v, u64 flags)
+{
+    return (flags & (VIRT_RDTSC | VIRT_NMI_BLOCKED | VIRT_IRET | VIRT_DR)) | (u64)v->windows << 32;
+}
+
 typedef void virt_load_fn(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups);
 /* The architectural reset state (Intel SDM 3A table 9-1), loaded by the backend's own load. */
 void virt_reset(struct cpu *cpu, struct vcpu *v, virt_load_fn *load);
 void virt_cpu_init(struct cpu *cpu);                        /* host MSRs, tag epoch */
 must_check enum status virt_create(struct vcpu *v);         /* the VMCS or VMCB page */
 void virt_free(struct vcpu *v);
-/* Hardware that neither vendor switches: XCR0, DR0-3 if the guest uses them, TSC_AUX if it differs. */
+/* Hardware that neither vendor switches: DR0-3 if the guest uses them, TSC_AUX if it differs. If VIRT_SWITCHED. */
+#define VIRT_SWITCHED (VIRT_DR | VIRT_AUX)
 void virt_enter_switch(struct cpu *cpu, struct vcpu *v);
 void virt_leave_switch(struct cpu *cpu, struct vcpu *v);
-static inline bool virt_switches(const struct cpu *cpu, const struct vcpu *v)
+/* A neutral exit: every word but those of its own in `u`, and raw_info2. */
+static inline void virt_exit_write(struct vcpu *v, struct vcpu_exit *e, u32 reason, u32 insn_len, u64 raw_reason, u64 raw_info1, u64 raw_info2)
 {
-    const struct virt_regs *const r = (const struct virt_regs *)v->backend;
-    return r->flags & VIRT_DR || v->xcr0 != cpu->xcr0 || r->msr[VIRT_MSRS - 1] != cpu->virt.host_msr[VIRT_MSRS - 1];
-}
-
-static inline void virt_enter(struct cpu *cpu, struct vcpu *v)
-{
-    if (unlikely(virt_switches(cpu, v)))
-        virt_enter_switch(cpu, v);
-}
-
-static inline void virt_leave(struct cpu *cpu, struct vcpu *v)
-{
-    if (unlikely(virt_switches(cpu, v)))
-        virt_leave_switch(cpu, v);
+    v->reason = reason;
+    e->reason = reason;
+    e->insn_len = insn_len;
+    for (u32 i = 0; i < array_size(e->u.words); i++)
+        e->u.words[i] = 0;
+    e->raw_reason = raw_reason;
+    e->raw_info1 = raw_info1;
+    e->raw_info2 = raw_info2;
 }
 /* Does the vCPU need a fresh tag? Then *tag is one that no cached translation has, or the epoch has wrapped (tag_flush). */
 bool virt_tag(struct cpu *cpu, struct vcpu *v);
@@ -130,7 +137,7 @@ static inline void virt_rows_store(const struct virt_rows *table, const struct v
 }
 
 /* Load and store of what stands in struct virt_regs, the same on both. */
-void virt_load(struct vcpu *v, const struct vcpu_state *s, u32 groups);
+void virt_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups);
 void virt_store(struct vcpu *v, struct vcpu_state *s, u32 groups);
 /* Repetitions of an I/O instruction: RCX cut to the address size (bytes; 0: unknown). */
 u64 virt_io_count(const struct vcpu *v, bool rep, u32 address_size);

@@ -2,7 +2,8 @@
 /* Intel VMX: enabling, the VMCS's life, and the last steps before an entry.
  * Invariant: a VMCS is used on its vCPU's home CPU only, from VMCLEAR at the first run to VMCLEAR at the end; virt.current is the current one.
  * MSRs: STAR LSTAR CSTAR FMASK KERNEL_GS are written here and not by MSR-load lists: the lists would be more memory that silicon reads, they
- * are walked at every entry even if no value differs, and a refused value would be an entry failure instead of a named check at the load.
+ * are walked at every entry even if no value differs, and a refused value would be an entry failure instead of a named check at the load. RDMSR and
+ * WRMSR exit, so a guest sees them by SYSCALL, SYSRET and SWAPGS only: until its EFER has SCE, or LME, the host's stay.
  * Not handled: 32-bit hosts, nested VMX, SMM. */
 #include "arch/x86.h"
 #include "ptab.h"
@@ -13,6 +14,7 @@
 
 static const u32 msr_index[VMX_MSRS] = { MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_FMASK, MSR_KERNEL_GS_BASE };
 #define KERNEL_GS 4u
+#define VIRT_MSRS_SEEN (VIRT_SCE | VIRT_LME)
 
 static u32 vmx_leaf_level_max(void)
 {
@@ -86,10 +88,8 @@ static void vmx_destroy(struct vcpu *v)
     virt_free(v);
 }
 
-void vmx_current(struct cpu *cpu, struct vcpu *v)
+seldom void vmx_switch(struct cpu *cpu, struct vcpu *v)
 {
-    if (cpu->virt.current == v->hw_phys)
-        return;
     if (!mach_vmptrld(v->hw_phys))
         mach_panic("vmx: VMPTRLD failed");
     cpu->virt.current = v->hw_phys;
@@ -107,7 +107,7 @@ static void host_state(void)
         { VMCS_HOST_TR_SEL, h.tr },           { VMCS_HOST_RIP, h.rip },             { VMCS_HOST_RSP, h.rsp },
         { VMCS_HOST_GDTR_BASE, h.gdtr_base }, { VMCS_HOST_IDTR_BASE, h.idtr_base }, { VMCS_HOST_TR_BASE, h.tr_base },
         { VMCS_HOST_GS_BASE, h.gs_base },     { VMCS_HOST_FS_BASE, h.fs_base },     { VMCS_HOST_CR4, mach_cr4_read() },
-        { VMCS_HOST_CR0, mach_cr0_read() & ~CR0_TS },   /* a guest always has an FPU image: TS is clear when it exits */
+        { VMCS_HOST_CR0, mach_cr0_read() | CR0_TS },   /* fpu.h */
         { VMCS_HOST_EFER, mach_msr_read(MSR_EFER) },    { VMCS_HOST_PAT, mach_msr_read(MSR_PAT) },
         { VMCS_HOST_SYSENTER_CS, 0 },         { VMCS_HOST_SYSENTER_ESP, 0 },        { VMCS_HOST_SYSENTER_EIP, 0 },
     };
@@ -132,7 +132,7 @@ static void controls(struct cpu *cpu, struct vcpu *v)
     };
     for (u32 i = 0; i < array_size(rows); i++)
         mach_vmwrite(rows[i].field, rows[i].value);
-    virt_regs(v)->control = f[VMX_FIXED_PROC];
+    virt_regs(v)->control = VIRT_WISHES_NONE;
 }
 
 static void vmx_start(struct cpu *cpu, struct vcpu *v)
@@ -160,7 +160,7 @@ static u32 vmx_open(struct cpu *cpu, struct vcpu *v)
     return (blocked & VMX_BLOCK_NMI ? 0 : VCPU_WINDOW_NMI) | (mach_vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF ? VCPU_WINDOW_INTR : 0);
 }
 
-static void tag(struct cpu *cpu, struct vcpu *v)
+static seldom void tag(struct cpu *cpu, struct vcpu *v)
 {
     if (!cpu->virt.tag_limit || !virt_tag(cpu, v))
         return;   /* without VPIDs entries and exits drop everything */
@@ -170,7 +170,7 @@ static void tag(struct cpu *cpu, struct vcpu *v)
     mach_vmwrite(VMCS_VPID, v->tag);
 }
 
-static void windows(struct cpu *cpu, struct vcpu *v)
+static seldom void controls_again(struct cpu *cpu, struct vcpu *v)
 {
     struct virt_regs *const r = virt_regs(v);
     u64 control = cpu->virt.fixed[VMX_FIXED_PROC];
@@ -178,16 +178,13 @@ static void windows(struct cpu *cpu, struct vcpu *v)
     control |= v->windows & VCPU_WINDOW_NMI ? VMX_PROC_NMI_WINDOW : 0;
     control |= r->flags & VIRT_RDTSC ? VMX_PROC_RDTSC : 0;
     control |= r->flags & VIRT_DR ? 0 : VMX_PROC_DR;
-    if (control != r->control)
-        mach_vmwrite(VMCS_PROC_CTRL, control);
-    r->control = control;
+    mach_vmwrite(VMCS_PROC_CTRL, control);
+    r->control = virt_wishes(v, r->flags);
 }
 
 /* Formats agree (25.8.3); an exit clears the valid bit of the field. */
-static void inject(struct vcpu *v)
+static seldom void inject(struct vcpu *v)
 {
-    if (!v->inject)
-        return;
     mach_vmwrite(VMCS_ENTRY_INTR_INFO, v->inject & 0xffffffff);
     if (v->inject & VCPU_EVENT_ERROR)
         mach_vmwrite(VMCS_ENTRY_ERROR_CODE, v->inject >> 32);
@@ -195,49 +192,70 @@ static void inject(struct vcpu *v)
         mach_vmwrite(VMCS_ENTRY_INSN_LEN, v->inject_insn_len);
 }
 
-static void registers(struct cpu *cpu, struct vcpu *v)
+/* Those that the guest can see: `to` replaces `from` where they differ. */
+static void msrs(const struct virt_regs *r, const u64 *from, const u64 *to)
+{
+    for (u32 i = 0; i < VMX_MSRS; i++) {
+        if (r->flags & (i == KERNEL_GS ? VIRT_LME : VIRT_SCE) && from[i] != to[i])
+            mach_msr_write(msr_index[i], to[i]);
+    }
+}
+
+/* Registers that only some guests use. */
+static seldom void registers(struct cpu *cpu, struct vcpu *v)
 {
     struct virt_regs *const r = virt_regs(v);
-    for (u32 i = 0; i < VMX_MSRS; i++) {
-        if (r->msr[i] != cpu->virt.host_msr[i])
-            mach_msr_write(msr_index[i], r->msr[i]);
-    }
-    if (mach_cr2_read() != r->cr2)
-        mach_cr2_write(r->cr2);   /* serializing */
+    msrs(r, cpu->virt.host_msr, r->msr);
     if (r->flags & VIRT_DR)
         mach_dr_write(6, r->dr6);
-    const u64 cr3 = mach_cr3_read();
-    if (cr3 != r->host_cr3)
-        mach_vmwrite(VMCS_HOST_CR3, cr3);
-    r->host_cr3 = cr3;
+    if (r->flags & VIRT_SWITCHED)
+        virt_enter_switch(cpu, v);
 }
 
 static struct resume *vmx_enter(struct cpu *cpu, struct vcpu *v)
 {
+    struct virt_regs *const r = virt_regs(v);
     vmx_current(cpu, v);
-    tag(cpu, v);
-    windows(cpu, v);
-    inject(v);
-    registers(cpu, v);
-    virt_enter(cpu, v);
+    if (unlikely(v->tag_epoch != cpu->virt.tag_epoch))
+        tag(cpu, v);
+    if (unlikely(virt_wishes(v, r->flags) != r->control))
+        controls_again(cpu, v);
+    if (unlikely(v->inject))
+        inject(v);
+    const u64 cr3 = mach_cr3_read();
+    if (unlikely(cr3 != r->host_cr3)) {
+        mach_vmwrite(VMCS_HOST_CR3, cr3);
+        r->host_cr3 = cr3;
+    }
+    if (unlikely(mach_cr2_read() != r->cr2))
+        mach_cr2_write(r->cr2);   /* serializing */
+    if (unlikely(r->flags & (VIRT_MSRS_SEEN | VIRT_SWITCHED)))
+        registers(cpu, v);
     return &v->resume;
+}
+
+static seldom void registers_back(struct cpu *cpu, struct vcpu *v)
+{
+    struct virt_regs *const r = virt_regs(v);
+    if (r->flags & VIRT_SWITCHED)
+        virt_leave_switch(cpu, v);
+    if (r->flags & VIRT_LME)
+        r->msr[KERNEL_GS] = mach_msr_read(MSR_KERNEL_GS_BASE);   /* SWAPGS does not exit; the others change by WRMSR only */
+    msrs(r, r->msr, cpu->virt.host_msr);
+    if (!(r->flags & VIRT_DR))
+        return;   /* nobody wrote DR6: MOV DR and #DB exit, and neither exits nor entries change it (26.1, 27.6.1.1) */
+    r->dr6 = mach_dr_read(6);
+    if (!(mach_vmread(VMCS_GUEST_DR7) & VIRT_DR7_ENABLED))
+        r->flags &= ~VIRT_DR;   /* saved; until the guest touches them again nothing is switched */
 }
 
 /* What the guest changed is saved, what is the host's is back. */
 void vmx_leave(struct cpu *cpu, struct vcpu *v)
 {
     struct virt_regs *const r = virt_regs(v);
-    virt_leave(cpu, v);
     r->cr2 = mach_cr2_read();
-    if (r->flags & VIRT_DR)
-        r->dr6 = mach_dr_read(6);   /* else nobody wrote it: MOV DR and #DB exit, and neither exits nor entries change it (26.1, 27.6.1.1) */
-    r->msr[KERNEL_GS] = mach_msr_read(MSR_KERNEL_GS_BASE);   /* SWAPGS does not exit; the others change by WRMSR only */
-    for (u32 i = 0; i < VMX_MSRS; i++) {
-        if (r->msr[i] != cpu->virt.host_msr[i])
-            mach_msr_write(msr_index[i], cpu->virt.host_msr[i]);
-    }
-    if (r->flags & VIRT_DR && !(mach_vmread(VMCS_GUEST_DR7) & VIRT_DR7_ENABLED))
-        r->flags &= ~VIRT_DR;   /* saved; until the guest touches them again nothing is switched */
+    if (unlikely(r->flags & (VIRT_MSRS_SEEN | VIRT_SWITCHED)))
+        registers_back(cpu, v);
 }
 
 const struct virt_ops virt_vmx = {
@@ -255,6 +273,5 @@ const struct virt_ops virt_vmx = {
     .open = vmx_open,
     .enter = vmx_enter,
     .exit = vmx_exit,
-    .pending = vmx_pending,
     .flush = vmx_flush,
 };

@@ -9,47 +9,44 @@
 
 struct reason {
     u8 neutral, reads;
-    void (*fill)(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e);
+    void (*fill)(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e, u64 q);   /* q: qualification, if QUAL */
 };
 
-static void fill_io(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e)
+static void fill_io(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e, u64 q)
 {
-    const u64 q = e->raw_info1;
     e->u.io.port = (u16)IOQ_PORT(q);
     e->u.io.size = (u8)IOQ_SIZE(q);
     e->u.io.in = !!(q & IOQ_IN);
     e->u.io.string = !!(q & IOQ_STRING);
     e->u.io.rep = !!(q & IOQ_REP);
-    if (q & IOQ_STRING && cpu->virt.fixed[VMX_FIXED_IO_INFO])
-        e->u.io.address_size = (u8)IO_INFO_ADDRESS(mach_vmread(VMCS_EXIT_INSN_INFO));
-    e->u.io.count = virt_io_count(v, e->u.io.rep, e->u.io.address_size);
+    const bool told = q & IOQ_STRING && cpu->virt.fixed[VMX_FIXED_IO_INFO];
+    const u32 address_size = told ? IO_INFO_ADDRESS(mach_vmread(VMCS_EXIT_INSN_INFO)) : 0;
+    e->u.io.address_size = (u8)address_size;
+    e->u.io.count = virt_io_count(v, q & IOQ_REP, address_size);
 }
 
-static void fill_ept(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e)
+static void fill_ept(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e, u64 q)
 {
-    const u64 q = e->raw_info1;
-    e->raw_info2 = mach_vmread(VMCS_GUEST_PHYS_ADDR);
-    e->u.mmio.gpa = e->raw_info2;
+    e->raw_info2 = e->u.mmio.gpa = mach_vmread(VMCS_GUEST_PHYS_ADDR);
     e->u.mmio.access = (u32)(q & (EPTQ_READ | EPTQ_WRITE | EPTQ_FETCH));   /* the same bits as RIGHT_R, W, X */
     e->u.mmio.present = EPTQ_PRESENT(q);
     e->u.mmio.gva_valid = !!(q & EPTQ_GVA_VALID);
     e->u.mmio.gva = q & EPTQ_GVA_VALID ? mach_vmread(VMCS_GUEST_LINEAR_ADDR) : 0;
 }
 
-static void fill_misconfig(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e)
+static void fill_misconfig(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e, u64 q)
 {
     e->raw_info2 = mach_vmread(VMCS_GUEST_PHYS_ADDR);
 }
 
-static void fill_msr(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e)
+static void fill_msr(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e, u64 q)
 {
     e->u.msr.index = (u32)v->resume.gpr[RCX];
 }
 
-static void fill_cr(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e)
+static void fill_cr(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e, u64 q)
 {
     static const u8 kind[4] = { 0, 0, 1, 2 };   /* MOV to, MOV from, CLTS, LMSW */
-    const u64 q = e->raw_info1;
     e->u.cr.number = CRQ_NUMBER(q);
     e->u.cr.gpr = CRQ_GPR(q);
     e->u.cr.write = CRQ_TYPE(q) != 1;
@@ -63,15 +60,14 @@ static u64 debug_status(struct vcpu *v, u64 info)
     return VMX_INTR_TYPE(info) == VMX_EVENT_PRIV ? dr6 : virt_dr6(dr6, mach_vmread(VMCS_EXIT_QUALIFICATION));
 }
 
-static void fill_exception(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e)
+static void fill_exception(struct cpu *cpu, struct vcpu *v, struct vcpu_exit *e, u64 q)
 {
     const u64 info = mach_vmread(VMCS_EXIT_INTR_INFO);
-    e->u.exception.vector = (u32)(info & 0xff);
+    const u32 vector = info & 0xff;
+    e->u.exception.vector = vector;
     e->u.exception.error_valid = !!(info & VMX_INTR_ERROR);
     e->u.exception.error = info & VMX_INTR_ERROR ? (u32)mach_vmread(VMCS_EXIT_ERROR_CODE) : 0;
-    e->u.exception.address = e->raw_info1;
-    if (e->u.exception.vector == VECTOR_DB)
-        e->u.exception.address = debug_status(v, info);
+    e->u.exception.address = vector == VECTOR_DB ? debug_status(v, info) : q;
     if (VMX_INTR_TYPE(info) >= VMX_EVENT_PRIV)
         e->insn_len = (u32)mach_vmread(VMCS_EXIT_INSN_LEN);
 }
@@ -134,10 +130,10 @@ static u32 failed_check(const struct vcpu *v, u32 basic, u32 error, u64 qualific
     return vmx_diagnose();
 }
 
-static enum virt_exit failed(struct vcpu *v, u64 reason, u32 error, struct vcpu_exit *e)
+static seldom enum virt_exit failed(struct vcpu *v, u64 reason, u32 error, struct vcpu_exit *e)
 {
     const u64 qualification = reason & VMX_REASON_FAILED ? mach_vmread(VMCS_EXIT_QUALIFICATION) : 0;   /* VMfail leaves an old one there */
-    *e = (struct vcpu_exit){ .reason = VCPU_EXIT_ENTRY_FAILED, .raw_reason = reason, .raw_info1 = qualification };
+    virt_exit_write(v, e, VCPU_EXIT_ENTRY_FAILED, 0, reason, qualification, 0);
     e->u.entry_failed.check = failed_check(v, VMX_REASON_BASIC(reason), error, qualification);
     e->u.entry_failed.vmx_error = error;
     e->u.entry_failed.qualification = qualification;
@@ -234,42 +230,61 @@ static bool handled(struct cpu *cpu, struct vcpu *v, u64 reason, enum virt_exit 
     return false;
 }
 
-enum virt_exit vmx_exit(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, struct vcpu_exit *e)
+/* After it the event that was not delivered. */
+static u64 vmx_pending(struct vcpu *v)
+{
+    const struct virt_regs *const r = virt_regs(v);
+    if (r->flags & (VIRT_FAILED | VIRT_REFLECT))
+        return r->flags & VIRT_FAILED ? v->inject : r->reflect;
+    const u64 event = vectoring_event();
+    /* Its delivery may have blocked NMIs; an NMI can be injected only while they are not (26.3.1.5). */
+    if (event && VMX_INTR_TYPE(event) == VMX_EVENT_NMI)
+        mach_vmwrite(VMCS_GUEST_INTERRUPTIBILITY, mach_vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(u64)VMX_BLOCK_NMI);
+    return virt_pending(v, event);
+}
+
+/* Reasons beside instructions that exit: for these the valid bit of the vectoring information is 0 (28.2.4). */
+static enum virt_exit other(struct cpu *cpu, struct vcpu *v, u64 raw, struct vcpu_exit *e)
 {
     enum virt_exit what;
-    vmx_leave(cpu, v);
-    virt_regs(v)->flags &= ~(VIRT_FAILED | VIRT_REFLECT);
-    if (TRAP_KIND(trap) == TRAP_GUEST_FAILED)
-        return failed(v, 0, info == 2 ? (u32)mach_vmread(VMCS_INSN_ERROR) : 0, e);
-    const u64 raw = mach_vmread(VMCS_EXIT_REASON);
-    if (raw & VMX_REASON_FAILED)
-        return failed(v, raw, 0, e);
-    v->resume.guest = 1;   /* launched */
     if (handled(cpu, v, raw, &what))
         return what;
     const u32 basic = VMX_REASON_BASIC(raw);
-    const struct reason *const r = basic < array_size(reasons) ? &reasons[basic] : &reasons[0];
-    const bool known = r != &reasons[0] || basic == VMX_REASON_EXCEPTION;
-    e->reason = known && r->neutral ? r->neutral : VCPU_EXIT_OTHER;
-    e->raw_reason = raw;
-    e->raw_info1 = known && r->reads & QUAL ? mach_vmread(VMCS_EXIT_QUALIFICATION) : 0;
-    e->insn_len = known && r->reads & LEN ? (u32)mach_vmread(VMCS_EXIT_INSN_LEN) : 0;
-    if (known && r->fill)
-        r->fill(cpu, v, e);
-    nmi_unblocked(raw, e->raw_info1);
+    const struct reason *const r = basic < array_size(reasons) ? &reasons[basic] : &reasons[VMX_REASON_INTR];   /* which has no row */
+    const u64 q = r->reads & QUAL ? mach_vmread(VMCS_EXIT_QUALIFICATION) : 0;
+    virt_exit_write(v, e, r->neutral ? r->neutral : VCPU_EXIT_OTHER, 0, raw, q, 0);
+    if (r->fill)
+        r->fill(cpu, v, e, q);
+    nmi_unblocked(raw, q);
     return VIRT_EXIT_VMM;
 }
 
-u64 vmx_pending(struct cpu *cpu, struct vcpu *v)
+static seldom enum virt_exit no_instruction(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, u64 raw, struct vcpu_exit *e)
 {
-    const struct virt_regs *const r = virt_regs(v);
-    if (unlikely(r->flags & (VIRT_FAILED | VIRT_REFLECT)))
-        return r->flags & VIRT_FAILED ? v->inject : r->reflect;
-    const u64 event = vectoring_event();
-    if (likely(!event))
-        return 0;
-    /* Its delivery may have blocked NMIs; an NMI can be injected only while they are not (26.3.1.5). */
-    if (VMX_INTR_TYPE(event) == VMX_EVENT_NMI)
-        mach_vmwrite(VMCS_GUEST_INTERRUPTIBILITY, mach_vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(u64)VMX_BLOCK_NMI);
-    return virt_pending(v, event);
+    enum virt_exit what;
+    virt_regs(v)->flags &= ~(VIRT_FAILED | VIRT_REFLECT);
+    if (TRAP_KIND(trap) == TRAP_GUEST_FAILED)
+        what = failed(v, 0, info == 2 ? (u32)mach_vmread(VMCS_INSN_ERROR) : 0, e);
+    else
+        what = raw & VMX_REASON_FAILED ? failed(v, raw, 0, e) : other(cpu, v, raw, e);
+    v->inject = vmx_pending(v);
+    return what;
+}
+
+enum virt_exit vmx_exit(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, struct vcpu_exit *e)
+{
+    vmx_leave(cpu, v);
+    const u64 raw = likely(TRAP_KIND(trap) == TRAP_GUEST_EXIT) ? mach_vmread(VMCS_EXIT_REASON) : VMX_REASON_FAILED;
+    const u32 basic = VMX_REASON_BASIC(raw);
+    if (likely(!(raw & VMX_REASON_FAILED)))
+        v->resume.guest = 1;   /* launched */
+    if (unlikely(raw & VMX_REASON_FAILED || basic >= array_size(reasons) || !(reasons[basic].reads & LEN)))
+        return no_instruction(cpu, v, trap, info, raw, e);
+    const struct reason *const r = &reasons[basic];
+    const u64 q = unlikely(r->reads & QUAL) ? mach_vmread(VMCS_EXIT_QUALIFICATION) : 0;
+    v->inject = 0;
+    virt_exit_write(v, e, r->neutral, (u32)mach_vmread(VMCS_EXIT_INSN_LEN), raw, q, 0);
+    if (r->fill)
+        r->fill(cpu, v, e, q);
+    return VIRT_EXIT_VMM;
 }

@@ -84,41 +84,39 @@ static void efer_load(const struct vcpu_state *s)
     mach_vmwrite(VMCS_ENTRY_CTRL, entry | (s->efer & EFER_LMA ? VMX_ENTRY_IA32E : 0));
 }
 
-/* What nearly every run moves, without tables. */
-#define HOT_GROUPS (VCPU_GROUP_GPR | VCPU_GROUP_RIP)
-
+/* What nearly every run moves, without tables. Most VMMs move RIP and leave RSP and RFLAGS as they were. */
 static inline void hot_load(struct vcpu *v, const struct vcpu_state *s, u32 groups)
 {
-    if (groups & VCPU_GROUP_GPR) {
+    const struct virt_regs *const r = virt_regs(v);
+    if (likely(groups & VCPU_GROUP_GPR)) {
         mach_copy(v->resume.gpr, s->gpr, sizeof(s->gpr));
-        mach_vmwrite(VMCS_GUEST_RSP, s->gpr[RSP]);
+        if (unlikely(!(v->valid & VCPU_GROUP_GPR) || v->resume.gpr[RSP] != r->rsp))
+            mach_vmwrite(VMCS_GUEST_RSP, v->resume.gpr[RSP]);
     }
-    if (groups & VCPU_GROUP_RIP) {
+    if (likely(groups & VCPU_GROUP_RIP)) {
+        const u64 rflags = s->rflags;
         mach_vmwrite(VMCS_GUEST_RIP, s->rip);
-        mach_vmwrite(VMCS_GUEST_RFLAGS, s->rflags);
+        if (unlikely(!(v->valid & VCPU_GROUP_RIP) || rflags != r->rflags))
+            mach_vmwrite(VMCS_GUEST_RFLAGS, rflags);
     }
 }
 
-static inline void hot_store(const struct vcpu *v, struct vcpu_state *s, u32 groups)
+static inline void hot_store(struct vcpu *v, struct vcpu_state *s, u32 groups)
 {
-    if (groups & VCPU_GROUP_GPR) {
+    struct virt_regs *const r = virt_regs(v);
+    if (likely(groups & VCPU_GROUP_GPR)) {
+        r->rsp = v->resume.gpr[RSP] = mach_vmread(VMCS_GUEST_RSP);
         mach_copy(s->gpr, v->resume.gpr, sizeof(s->gpr));
-        s->gpr[RSP] = mach_vmread(VMCS_GUEST_RSP);
     }
-    if (groups & VCPU_GROUP_RIP) {
+    if (likely(groups & VCPU_GROUP_RIP)) {
+        r->rflags = s->rflags = mach_vmread(VMCS_GUEST_RFLAGS);
         s->rip = mach_vmread(VMCS_GUEST_RIP);
-        s->rflags = mach_vmread(VMCS_GUEST_RFLAGS);
     }
 }
 
-void vmx_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups)
+static seldom void load_rest(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups)
 {
-    vmx_current(cpu, v);
-    hot_load(v, s, groups);
-    groups &= ~HOT_GROUPS;
-    if (likely(!groups))
-        return;
-    virt_load(v, s, groups);
+    virt_load(cpu, v, s, groups);
     virt_rows_load(rows, v, s, groups, field_set);
     if (groups & VCPU_GROUP_SEG)
         seg_load(s);
@@ -132,13 +130,16 @@ void vmx_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 g
         v->tag_epoch = 0;   /* what the guest's own tables translated to is stale: a fresh tag */
 }
 
-void vmx_store(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups)
+void vmx_load(struct cpu *cpu, struct vcpu *v, const struct vcpu_state *s, u32 groups)
 {
     vmx_current(cpu, v);
-    hot_store(v, s, groups);
-    groups &= ~HOT_GROUPS;
-    if (likely(!groups))
-        return;
+    hot_load(v, s, groups);
+    if (unlikely(groups & ~VIRT_HOT))
+        load_rest(cpu, v, s, groups & ~VIRT_HOT);
+}
+
+static seldom void store_rest(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups)
+{
     virt_store(v, s, groups);
     virt_rows_store(rows, v, s, groups, field_get);
     if (groups & VCPU_GROUP_SEG)
@@ -147,4 +148,12 @@ void vmx_store(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups
         cr_store(s);
     if (groups & VCPU_GROUP_ACTIVITY)
         s->activity = VCPU_ACTIVITY_ACTIVE;
+}
+
+void vmx_store(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s, u32 groups)
+{
+    vmx_current(cpu, v);
+    hot_store(v, s, groups);
+    if (unlikely(groups & ~VIRT_HOT))
+        store_rest(cpu, v, s, groups & ~VIRT_HOT);
 }

@@ -51,6 +51,7 @@ static inline void core_open(struct core *w, struct sim *s, u32 cpus)
         static_assert(sizeof(struct cpu) <= 0x4000 && sizeof(struct kern) <= 0x10000, "the place above");
         w->kern->cpu[i] = c;
         c->id = i;
+        c->self = bit(i);
         c->kern = w->kern;
         sim_unit_cpu(w->sim, i);
         mach_cpu_set(c);

@@ -137,6 +137,16 @@ struct pd *fixture_pd(struct fixture *f, u64 quota, u64 selector)
     return pd;
 }
 
+enum status fixture_sm_up(struct cpu *cpu, struct sm *sm)
+{
+    return sm_try_up(sm) ? OK : sm_wake(cpu, sm);
+}
+
+enum status fixture_sm_down(struct cpu *cpu, struct ec *ec, struct sm *sm, bool zero, u64 deadline)
+{
+    return sm_try_down(sm, zero) ? OK : sm_wait(cpu, ec, sm, deadline);
+}
+
 struct resume *fixture_trap(struct fixture *f, u32 cpu, u64 trap, u64 info)
 {
     if (TRAP_KIND(trap) == TRAP_INTERRUPT && TRAP_VECTOR(trap) != VECTOR_SPURIOUS)
@@ -147,7 +157,7 @@ struct resume *fixture_trap(struct fixture *f, u32 cpu, u64 trap, u64 info)
 
 void fixture_run(struct fixture *f, u32 cpu)
 {
-    f->k->cpu[cpu]->sched.wanted = true;
+    f->k->cpu[cpu]->due |= DUE_CHOICE;
     fixture_trap(f, cpu, TRAP(TRAP_NONE, 0), 0);
 }
 

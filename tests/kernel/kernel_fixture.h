@@ -14,6 +14,7 @@
 #include "ec.h"
 #include "pd.h"
 #include "sc.h"
+#include "sm.h"
 #include "sim.h"
 #include "unit.h"
 
@@ -50,6 +51,10 @@ struct ec *fixture_thread(struct fixture *f, u32 cpu, struct pd *pd, u32 priorit
 struct ec *fixture_handler(struct fixture *f, u32 cpu, struct pd *pd, u64 selector);
 /* A child PD, capability at selector. */
 struct pd *fixture_pd(struct fixture *f, u64 quota, u64 selector);
+
+/* What the hypercalls do with a semaphore. */
+enum status fixture_sm_up(struct cpu *cpu, struct sm *sm);
+enum status fixture_sm_down(struct cpu *cpu, struct ec *ec, struct sm *sm, bool zero, u64 deadline);
 
 struct resume *fixture_trap(struct fixture *f, u32 cpu, u64 trap, u64 info);
 void fixture_run(struct fixture *f, u32 cpu);             /* a trap without meaning: the CPU chooses */

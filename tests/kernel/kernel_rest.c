@@ -29,7 +29,7 @@ static void check_cpu(const struct cpu *c, kernel_rest_fail *broken)
     holds(c->tlb.requested.v == c->tlb.done.v, "CPU %u idles, and owes the acknowledgement of a shootdown", c->id);
     holds(!c->released.v, "CPU %u idles, and objects were sent to it for release", c->id);
     holds(!c->epoch.first, "CPU %u idles, and something waits for an epoch there that nobody will end", c->id);
-    holds(!c->sched.wanted, "CPU %u idles, and is to choose anew", c->id);
+    holds(!(c->due & DUE_CHOICE), "CPU %u idles, and is to choose anew", c->id);
 }
 
 static void check_kern(const struct kern *k, kernel_rest_fail *broken)

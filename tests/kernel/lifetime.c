@@ -162,7 +162,7 @@ void life_actor(struct life *l, enum life_by by)
 {
     const u32 n = by == THERE;
     l->act = l->actor[n];
-    life_assert(sm_up(fixture_cpu(l->f, n), l->park[n]) == OK, "the actor is not there");
+    life_assert(fixture_sm_up(fixture_cpu(l->f, n), l->park[n]) == OK, "the actor is not there");
     life_run(l, l->act);
 }
 

@@ -58,7 +58,7 @@ static void woken(struct life *l)
 
 static void wake(struct life *l)
 {
-    assert_int_equal(sm_up(fixture_cpu(l->f, 1), container_of(l->subject, struct sm, object)), OK);
+    assert_int_equal(fixture_sm_up(fixture_cpu(l->f, 1), container_of(l->subject, struct sm, object)), OK);
 }
 
 /* An EC that is served by a handler waits there on the client's time. */

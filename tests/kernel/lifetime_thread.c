@@ -90,7 +90,7 @@ static void up(struct life *l)
 {
     struct object *o;
     assert_int_equal(space_obj_lookup(&l->owner->objects, SUBJECT + 2, OBJ_SM, 0, &o), OK);
-    assert_int_equal(sm_up(fixture_cpu(l->f, 1), container_of(o, struct sm, object)), OK);
+    assert_int_equal(fixture_sm_up(fixture_cpu(l->f, 1), container_of(o, struct sm, object)), OK);
 }
 
 /* Memory of root, whose space CPU 1 has loaded. */

@@ -39,7 +39,6 @@
 /* Values of machine.h and arch/x86.h for entry.S. */
 #define BARE_KIND_SVM         2
 #define BARE_KIND_IDLE        3
-#define BARE_TRAP_SYSCALL     1
 #define BARE_TRAP_EXCEPTION   2
 #define BARE_TRAP_INTERRUPT   3
 #define BARE_TRAP_GUEST_EXIT  4

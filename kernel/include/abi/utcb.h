@@ -29,8 +29,8 @@ struct utcb_window {
  * The message words 0..20 of page 1 hold this structure. */
 struct utcb_exception {
     u64 vector, error, address;   /* address: CR2 for a page fault */
-    u64 ip, flags;
     u64 gpr[16];                  /* x86 encoding order: RAX RCX RDX RBX RSP RBP RSI RDI R8..R15 */
+    u64 ip, flags;
 };
 #define EXCEPTION_WORDS (sizeof(struct utcb_exception) / 8)
 

@@ -212,7 +212,7 @@ static void an_exception_again_helps(void **state)
     fixture_run(s->f, 0);
     assert_ptr_equal(s->cpu->current, s->h);
     assert_int_equal(s->b->state, EC_HELPING);
-    assert_true(s->cpu->sched.helped);
+    assert_true(s->cpu->due & DUE_FOLLOW);
     fixture_call(s->f, s->h, HYPERCALL_reply, 0);
     assert_ptr_equal(s->h->caller, s->b);
     assert_ptr_equal(s->cpu->current, s->h);

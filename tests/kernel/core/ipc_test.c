@@ -200,7 +200,7 @@ static void helping_ends_when_the_owner_gets_there_first(void **state)
     fixture_call(s->f, s->b, HYPERCALL_call, P1, 0);
     s->cpu->current_sc->left = 0;
     fixture_run(s->f, 0);                                 /* a's SC again: runs h1 */
-    assert_false(s->cpu->sched.helped);
+    assert_false(s->cpu->due & DUE_FOLLOW);
     fixture_call(s->f, s->h1, HYPERCALL_reply, 0);
     assert_ptr_equal(current(s), s->a);
     s->cpu->current_sc->left = 0;

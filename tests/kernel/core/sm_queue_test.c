@@ -93,7 +93,7 @@ static void empty_and_full_again(void **state)
         down(s, ec, 0);
         assert_ptr_equal(s->sm->first, ec);
         assert_ptr_equal(s->sm->last, ec);
-        assert_int_equal(sm_up(fixture_cpu(s->f, 0), s->sm), OK);
+        assert_int_equal(fixture_sm_up(fixture_cpu(s->f, 0), s->sm), OK);
         assert_int_equal(ec->state, EC_READY);
         assert_null(s->sm->first);
         assert_null(s->sm->last);
@@ -200,8 +200,8 @@ static void all_changes_are_locked(void **state)
 {
     struct scene *s = *state;
     sim_unit_hook(s->f->sim, guard, s);
-    assert_int_equal(sm_up(s->cpu, s->sm), OK);
-    assert_int_equal(sm_down(s->cpu, s->ec[0], s->sm, false, 0), OK);
+    assert_int_equal(fixture_sm_up(s->cpu, s->sm), OK);
+    assert_int_equal(fixture_sm_down(s->cpu, s->ec[0], s->sm, false, 0), OK);
     assert_int_equal(s->changes, 2);
     down(s, s->ec[0], mach_tsc_read() + 1000000);
     down(s, s->ec[1], 0);
@@ -209,7 +209,7 @@ static void all_changes_are_locked(void **state)
     assert_int_equal(s->changes, 5);
     timeout_expire(s->cpu, ~0ul);
     assert_int_equal(s->changes, 6);
-    assert_int_equal(sm_up(s->cpu, s->sm), OK);
+    assert_int_equal(fixture_sm_up(s->cpu, s->sm), OK);
     assert_int_equal(s->changes, 7);
     sim_unit_hook(s->f->sim, NULL, NULL);
     assert_int_equal(space_obj_revoke(s->cpu, &s->f->pd->objects, SM, 1, true), OK);
@@ -230,7 +230,7 @@ static void up_once(void *arg)
         return;
     s->changes++;
     sim_unit_cpu(s->f->sim, 1);
-    assert_int_equal(sm_up(s->f->k->cpu[1], s->sm), OK);
+    assert_int_equal(fixture_sm_up(s->f->k->cpu[1], s->sm), OK);
     sim_unit_cpu(s->f->sim, 0);
 }
 
@@ -244,12 +244,12 @@ static void an_up_at_every_point_of_a_down(void **state)
         fixture_cpu(s->f, 0);
         const u64 deadline = mach_tsc_read() + 1000000000;
         sim_unit_hook(s->f->sim, up_once, s);
-        const enum status st = sm_down(s->cpu, ec, s->sm, false, deadline);
+        const enum status st = fixture_sm_down(s->cpu, ec, s->sm, false, deadline);
         sim_unit_hook(s->f->sim, NULL, NULL);
         fixture_interrupts(s->f);
         if (!s->changes) {
             assert_int_equal(st, STATUS_BLOCKED);
-            assert_int_equal(sm_up(fixture_cpu(s->f, 0), s->sm), OK);
+            assert_int_equal(fixture_sm_up(fixture_cpu(s->f, 0), s->sm), OK);
         }
         assert_int_equal(ec->state, EC_READY);
         assert_null(s->sm->first);

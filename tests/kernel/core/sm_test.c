@@ -274,7 +274,7 @@ static void act(void *arg)
     if (steps++ != act_at || atomic_load32(&acting->sm->lock.held))
         return;
     sim_unit_cpu(acting->f->sim, 1);
-    assert_int_equal(sm_up(acting->f->k->cpu[1], acting->sm), OK);
+    assert_int_equal(fixture_sm_up(acting->f->k->cpu[1], acting->sm), OK);
     sim_unit_cpu(acting->f->sim, 0);
 }
 

@@ -259,7 +259,7 @@ static void wait_of_a_complete_generation_goes_on(void **state)
     assert_int_equal(tlb_wait(f->w->cpu, f->ec[0], 0), OK);
     assert_int_equal(f->ec[0]->state, EC_READY);
     assert_int_equal(f->ec[0]->resume.rip, 0x1002);
-    assert_false(f->w->cpu->sched.wanted);
+    assert_false(f->w->cpu->due & DUE_CHOICE);
 }
 
 static void the_last_acknowledgement_wakes_the_waiter(void **state)
@@ -269,7 +269,7 @@ static void the_last_acknowledgement_wakes_the_waiter(void **state)
     const u64 g = tlb_request(f->w->cpu, &f->host);
     assert_int_equal(tlb_wait(f->w->cpu, f->ec[0], g), STATUS_BLOCKED);
     assert_int_equal(f->ec[0]->state, EC_WAIT_TLB);
-    assert_true(f->w->cpu->sched.wanted);
+    assert_true(f->w->cpu->due & DUE_CHOICE);
     handle(f, 2);
     assert_null((void *)atomic_load(&f->w->cpu->inbox));
     handle(f, 1);

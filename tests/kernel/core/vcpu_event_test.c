@@ -210,12 +210,13 @@ static void kick_from_another_cpu(void **state)
     guest_close(g);
 }
 
-/* Out of the guest without an exit: its FPU registers are not the VMM's. */
+/* On the way into the guest, and out of it without an exit: its FPU registers are not the VMM's. */
 static void kick_leaves_no_fpu(void **state)
 {
     struct guest *g = guest_open(VENDOR(state));
     guest_enter(g, 0);
-    assert_int_equal(mach_cr0_read() & CR0_TS, 0);
+    assert_ptr_equal(g->f->k->cpu[0]->fpu_owner, g->v->fpu);
+    assert_int_equal(mach_cr0_read() & CR0_TS, CR0_TS);   /* the guest has a CR0 of its own */
     kick(g);
     fixture_run(g->f, 0);
     assert_false(guest_inside(g));

@@ -2,6 +2,7 @@
 /* Is a vCPU whole from its creation to its end: never half of one, nothing left of it, kicked by whoever may, and silent when it does not run? */
 #include "vcpu.h"
 #include "apic.h"
+#include "arch/x86.h"
 #include "guest_fixture.h"
 #include "kernel_fixture_sim.h"
 
@@ -160,6 +161,34 @@ static void the_end_of_a_vcpu_ends_its_run(void **state)
     guest_close(g);
 }
 
+/* The guest goes on, then its EC is killed: what the next one writes counts, though it stood in the state page before. */
+static void goes_on(struct guest *g, struct sim_guest *guest)
+{
+    guest->gpr[RSP] = 0x5000;
+    guest->rflags |= RFLAGS_IF;
+}
+
+static void the_next_ec_writes(void **state)
+{
+    struct guest *g = guest_open(vendor_of(state));
+    guest_fetch(g, VCPU_GROUP_GPR | VCPU_GROUP_RIP);
+    g->s->gpr[RSP] = 0x4000;
+    assert_int_equal(guest_run(g, VCPU_GROUP_GPR), VCPU_EXIT_HYPERCALL);
+    g->before = goes_on;
+    guest_does(g, (struct engine_event){ .kind = EVENT_MOV_DR, .cr = { .number = 0, .gpr = RAX } });   /* handled by the kernel */
+    guest_enter(g, 0);
+    assert_true(guest_step(g));
+    assert_true(guest_inside(g));
+    ec_kill(fixture_cpu(g->f, 0), g->ec);
+    g->ec = fixture_thread(g->f, 0, g->f->pd, 10, NEW);
+    fixture_run(g->f, 0);
+    g->before = NULL;
+    assert_int_equal(guest_run(g, VCPU_GROUP_GPR | VCPU_GROUP_RIP), VCPU_EXIT_HYPERCALL);
+    assert_int_equal(g->seen.gpr[RSP], 0x4000);
+    assert_int_equal(g->seen.rflags & RFLAGS_IF, 0);
+    guest_close(g);
+}
+
 /* Another CPU runs on the same guest memory: this one is announced all the same before it enters. */
 static void two_cpus_on_one_memory(void **state)
 {
@@ -222,4 +251,5 @@ static void an_exit_ends_an_epoch(void **state)
 
 TEST_GROUP(vcpu_life, BOTH(half_a_vcpu), BOTH(a_cpu_that_cannot), BOTH(before_the_first_run), VCPU(groups_nobody_has, SVM),
            BOTH(the_fpu_begins_in_its_reset_state), BOTH(nothing_holds_the_vmm), BOTH(the_result_of_a_run), BOTH(kicks_interrupt_who_runs_only),
-           BOTH(an_exit_ends_an_epoch), BOTH(the_end_of_a_vcpu_ends_its_run), BOTH(two_cpus_on_one_memory), BOTH(state_pages_wait_for_the_flush));
+           BOTH(an_exit_ends_an_epoch), BOTH(the_end_of_a_vcpu_ends_its_run), BOTH(the_next_ec_writes),
+           BOTH(two_cpus_on_one_memory), BOTH(state_pages_wait_for_the_flush));

@@ -10,6 +10,8 @@
 #include "guest_fixture.h"
 #include "kernel_fixture_sim.h"
 
+#define SEL_HANDLER 320u
+
 /* ---- Host and guest registers ---- */
 
 static void host_registers_are_back(void **state)
@@ -17,18 +19,72 @@ static void host_registers_are_back(void **state)
     struct guest *g = guest_open(VENDOR(state));
     struct sim *s = g->f->sim;
     u64 before[5];
-    for (u32 i = 1; i < 5; i++)
+    for (u32 i = 2; i < 5; i++)
         before[i] = guest_sim_register(s, 0, i);
     guest_fetch(g, VCPU_GROUP_ALL & g->s->capabilities);
-    g->s->xcr0 = 1;
     g->s->lstar = 0x1111000;
     g->s->kernel_gs = 0x2222000;
     g->s->tsc_aux = 77;
-    assert_int_equal(guest_run(g, VCPU_GROUP_SYSCALL | VCPU_GROUP_FPU), VCPU_EXIT_HYPERCALL);
+    g->s->efer = EFER_SCE | EFER_LME;
+    assert_int_equal(guest_run(g, VCPU_GROUP_SYSCALL | VCPU_GROUP_EFER), VCPU_EXIT_HYPERCALL);
     assert_int_equal(g->seen.lstar, 0x1111000);
-    assert_int_equal(g->seen.xcr0, 1);
-    for (u32 i = 1; i < 5; i++)
+    assert_int_equal(g->seen.kernel_gs, 0x2222000);
+    assert_int_equal(g->seen.tsc_aux, 77);
+    for (u32 i = 2; i < 5; i++)
         assert_int_equal(guest_sim_register(s, 0, i), before[i]);
+    guest_close(g);
+}
+
+/* VMX switches them by software: not until the guest has the instructions that show them. They are kept all the same. */
+static void msrs_are_switched_when_seen(void **state)
+{
+    static const struct { u64 efer, lstar, kernel_gs; } rows[] = {
+        { 0, 0, 0 }, { EFER_SCE, 0x1111000, 0 }, { EFER_LME, 0, 0x2222000 }, { EFER_SCE | EFER_LME, 0x1111000, 0x2222000 }, { 0, 0, 0 },
+    };
+    struct guest *g = guest_open(VENDOR(state));
+    guest_fetch(g, VCPU_GROUP_SYSCALL | VCPU_GROUP_EFER);
+    const u64 host[] = { guest_sim_register(g->f->sim, 0, 2), guest_sim_register(g->f->sim, 0, 3) };
+    g->s->lstar = 0x1111000;
+    g->s->kernel_gs = 0x2222000;
+    for (u32 i = 0; i < array_size(rows); i++) {
+        g->s->efer = rows[i].efer;
+        guest_run(g, VCPU_GROUP_SYSCALL | VCPU_GROUP_EFER);
+        const bool all = g->vendor == SIM_SVM;
+        assert_int_equal(g->seen.lstar, all ? 0x1111000 : rows[i].lstar ? rows[i].lstar : host[0]);
+        assert_int_equal(g->seen.kernel_gs, all ? 0x2222000 : rows[i].kernel_gs ? rows[i].kernel_gs : host[1]);
+        guest_fetch(g, VCPU_GROUP_SYSCALL);
+        assert_int_equal(g->s->lstar, 0x1111000);
+        assert_int_equal(g->s->kernel_gs, 0x2222000);
+    }
+    guest_close(g);
+}
+
+/* Its XCR0 stays for its VMM, which has no FPU, through hypercalls that change nothing; for nobody else, nor for a move of its image. */
+static void xcr0_is_back_for_others(void **state)
+{
+    struct guest *g = guest_open(VENDOR(state));
+    struct cpu *const cpu = fixture_cpu(g->f, 0);
+    struct ec *const other = fixture_handler(g->f, 0, g->f->pd, SEL_HANDLER);
+    const u64 host = mach_xgetbv();
+    assert_int_not_equal(host, 1);
+    for (u32 i = 0; i < 3; i++) {
+        assert_int_equal(guest_run(g, 0), VCPU_EXIT_HYPERCALL);
+        assert_int_equal(g->seen.xcr0, 1);
+        assert_int_equal(fixture_call(g->f, g->ec, HYPERCALL_null), OK);
+        assert_int_equal(mach_xgetbv(), 1);
+        if (i == 0) {
+            fixture_call(g->f, g->ec, HYPERCALL_call, SEL_HANDLER + 1, 0);
+            assert_ptr_equal(g->f->resumed[0], &other->resume);
+            assert_int_equal(mach_xgetbv(), host);
+            fixture_call(g->f, other, HYPERCALL_reply, 0);
+        } else if (i == 1) {
+            guest_fetch(g, VCPU_GROUP_FPU);
+        } else {
+            fpu_switch(cpu, NULL);
+        }
+        assert_int_equal(mach_xgetbv(), host);
+        assert_int_equal(g->s->xcr0, i ? 1 : 0);
+    }
     guest_close(g);
 }
 
@@ -42,9 +98,11 @@ static void swapgs_in_the_guest(struct guest *g, struct sim_guest *guest)
 static void what_the_guest_changed_is_kept(void **state)
 {
     struct guest *g = guest_open(VENDOR(state));
+    guest_fetch(g, VCPU_GROUP_EFER);
+    g->s->efer = EFER_LME;
     g->before = swapgs_in_the_guest;
     guest_does(g, (struct engine_event){ .kind = EVENT_MOV_DR, .cr = { .number = 6, .gpr = RBX } });   /* exits: it uses them from now on */
-    guest_run(g, 0);
+    guest_run(g, VCPU_GROUP_EFER);
     mach_cr2_write(0);
     guest_fetch(g, VCPU_GROUP_SYSCALL | VCPU_GROUP_CR | VCPU_GROUP_DR);
     assert_int_equal(g->s->kernel_gs, 0x3333000);
@@ -151,6 +209,6 @@ static void paging_change_takes_a_fresh_tag(void **state)
 
 /* ---- Every test on both vendors ---- */
 
-GUEST_GROUP(vcpu_switch, GUEST_TEST(host_registers_are_back), GUEST_TEST(what_the_guest_changed_is_kept),
+GUEST_GROUP(vcpu_switch, GUEST_TEST(host_registers_are_back), GUEST_TEST(msrs_are_switched_when_seen), GUEST_TEST(xcr0_is_back_for_others), GUEST_TEST(what_the_guest_changed_is_kept),
             GUEST_TEST(debug_registers_are_switched_when_used), GUEST_TEST(fpu_image_round_trip), GUEST_TEST(bad_fpu_group_is_refused),
             GUEST_TEST(revoke_waits_for_the_guest), GUEST_TEST(paging_change_takes_a_fresh_tag));

@@ -41,6 +41,7 @@ static void load(struct guest *g, enum base base)
     static struct vcpu_state s;
     legal(&s, base);
     const u32 groups = STATE & g->s->capabilities;
+    g->v->valid = 0;   /* the VMCS was changed behind its back */
     g->f->k->virt->load(fixture_cpu(g->f, 0), g->v, &s, groups);
 }
 

@@ -38,7 +38,7 @@ static void vmx_start_writes(void **state)
         { VMCS_HOST_CS_SEL, h.cs }, { VMCS_HOST_SS_SEL, h.ss }, { VMCS_HOST_DS_SEL, h.ds }, { VMCS_HOST_ES_SEL, h.es }, { VMCS_HOST_FS_SEL, h.fs },
         { VMCS_HOST_GS_SEL, h.gs }, { VMCS_HOST_TR_SEL, h.tr }, { VMCS_HOST_RIP, h.rip }, { VMCS_HOST_RSP, h.rsp }, { VMCS_HOST_GDTR_BASE, h.gdtr_base },
         { VMCS_HOST_IDTR_BASE, h.idtr_base }, { VMCS_HOST_TR_BASE, h.tr_base }, { VMCS_HOST_GS_BASE, h.gs_base }, { VMCS_HOST_FS_BASE, h.fs_base },
-        { VMCS_HOST_CR0, mach_cr0_read() & ~CR0_TS }, { VMCS_HOST_CR4, mach_cr4_read() }, { VMCS_HOST_EFER, mach_msr_read(MSR_EFER) },
+        { VMCS_HOST_CR0, mach_cr0_read() | CR0_TS }, { VMCS_HOST_CR4, mach_cr4_read() }, { VMCS_HOST_EFER, mach_msr_read(MSR_EFER) },
         { VMCS_HOST_PAT, mach_msr_read(MSR_PAT) }, { VMCS_HOST_SYSENTER_CS, 0 }, { VMCS_HOST_SYSENTER_ESP, 0 }, { VMCS_HOST_SYSENTER_EIP, 0 },
         { VMCS_GUEST_RIP, 0xfff0 }, { VMCS_GUEST_RFLAGS, 2 }, { VMCS_GUEST_RSP, 0 }, { VMCS_GUEST_CR0, CR0_ET | CR0_NE }, { VMCS_GUEST_CR3, 0 },
         { VMCS_CR0_SHADOW, CR0_CD | CR0_NW | CR0_ET }, { VMCS_GUEST_CR4, CR4_VMXE | CR4_MCE }, { VMCS_CR4_SHADOW, 0 }, { VMCS_GUEST_EFER, 0 },
@@ -49,9 +49,10 @@ static void vmx_start_writes(void **state)
     /* Memory that was something else before: no field is 0 by chance. */
     for (u32 i = 0; i < array_size(rows); i++)
         virt_sim_field(g->f->sim, 0, rows[i].field, ~rows[i].value);
-    mach_cr0_write(mach_cr0_read() | CR0_TS);
+    mach_cr0_write(mach_cr0_read() & ~CR0_TS);
     assert_true(mach_vmclear(g->v->hw_phys));   /* a second start is the test's idea */
     g->f->k->cpu[0]->virt.current = 0;
+    g->v->valid = 0;
     virt_vmx.start(g->f->k->cpu[0], g->v);
     for (u32 i = 0; i < array_size(rows); i++) {
         if (mach_vmread(rows[i].field) != rows[i].value)

@@ -21,6 +21,8 @@ static struct guest *open(enum sim_vendor vendor, u32 allowed)
     p->ibpb = p->md_clear = p->l1d_flush = true;
     g->f->k->boot.protect = allowed;
     protect_cpu_init(fixture_cpu(g->f, 0));
+    guest_fetch(g, VCPU_GROUP_FPU);   /* the host's XCR0: there is nothing to be done for it */
+    g->s->xcr0 = mach_xgetbv();
     return g;
 }
 
@@ -66,7 +68,7 @@ static void guests(void **state)
 {
     struct guest *const g = open(VENDOR(state), PROTECT_ALL);
     struct cost last = cost_now(g);
-    guest_run(g, 0);
+    guest_run(g, VCPU_GROUP_FPU);
     costs(g, &last, 1, 2, 1);   /* another one than before; into the guest, back to the VMM */
     guest_run(g, 0);
     costs(g, &last, 0, 2, 1);
@@ -89,7 +91,7 @@ static void what_is_switched_off_is_not_done(void **state)
     for (u32 allowed = 0; allowed <= PROTECT_ALL; allowed++) {
         struct guest *const g = open(VENDOR(state), allowed);
         struct cost last = cost_now(g);
-        guest_run(g, 0);
+        guest_run(g, VCPU_GROUP_FPU);
         costs(g, &last, allowed & PROTECT_IBPB ? 1 : 0, allowed & PROTECT_VERW ? 2 : 0, allowed & PROTECT_L1D ? 1 : 0);
         guest_close(g);
     }

@@ -37,16 +37,6 @@ static void insert_after(struct derive_bracket *where, struct derive_bracket *wh
         at(next)->prev = what;
 }
 
-static void unlink(struct derive_bracket *what)
-{
-    struct derive_bracket *next = at(what)->next, *prev = at(what)->prev;
-    if (next)
-        at(next)->prev = prev;
-    if (prev)
-        at(prev)->next = next;
-    at(what)->next = at(what)->prev = NULL;
-}
-
 /* The node whose open bracket is the first at or after `link`, NULL once end is reached: at most two brackets per node are passed. */
 static struct derive *open_before(struct derive_bracket *link, const struct derive_bracket *end)
 {
@@ -67,10 +57,16 @@ void derive_init(struct derive *d, u32 kind)
     d->close.next = NULL;
 }
 
-void derive_add(struct derive *parent, struct derive *child)
+void derive_add(struct derive *parent, struct derive *child, u32 kind)
 {
-    insert_after(open_of(parent), open_of(child));
-    insert_after(open_of(child), close_of(child));
+    struct derive_bracket *const next = parent->open.next;   /* there is one: the parent's own close bracket comes behind */
+    child->kind = kind;
+    child->open.prev = open_of(parent);
+    child->open.next = close_of(child);
+    child->close.prev = open_of(child);
+    child->close.next = next;
+    parent->open.next = open_of(child);
+    at(next)->prev = close_of(child);
 }
 
 void derive_split(struct derive *d, struct derive *part)
@@ -82,8 +78,17 @@ void derive_split(struct derive *d, struct derive *part)
 
 void derive_remove(struct derive *d)
 {
-    unlink(open_of(d));
-    unlink(close_of(d));
+    struct derive_bracket *before = d->open.prev, *after = d->open.next;
+    at(after)->prev = before;   /* its own close bracket, if nothing else is there */
+    if (before)
+        at(before)->next = after;
+    d->open.prev = d->open.next = NULL;
+    before = d->close.prev;
+    after = d->close.next;
+    if (before)
+        at(before)->next = after;
+    if (after)
+        at(after)->prev = before;
 }
 
 struct derive *derive_first(struct derive *d)

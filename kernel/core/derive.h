@@ -20,7 +20,7 @@ struct derive {
 };
 
 void derive_init(struct derive *d, u32 kind);               /* a tree of its own */
-void derive_add(struct derive *parent, struct derive *child);
+void derive_add(struct derive *parent, struct derive *child, u32 kind);   /* the same, below parent: its newest child */
 void derive_split(struct derive *d, struct derive *part);   /* part of d's right is now part's */
 void derive_remove(struct derive *d);                       /* its children stay, as descendants of its parent */
 struct derive *derive_first(struct derive *d);              /* first descendant or NULL */

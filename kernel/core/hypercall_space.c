@@ -38,10 +38,19 @@ static enum status delegation_step(struct pd *from, struct pd *to, const struct 
         s = pd_guest(to, &memory);
     if (s != OK)
         return s;
-    if (d->from_type == SPACE_OBJECT)
+    if (d->from_type == SPACE_OBJECT) {
         s = space_obj_delegate(&from->objects, base, &to->objects, target, count, d->rights, &step);
-    else
-        s = (*done ? space_mem_delegate_rest : space_mem_delegate)(&from->memory, base, memory, target, count, d->rights, &step);
+    } else {
+        struct mem_delegation m;
+        m.from = &from->memory;
+        m.to = memory;
+        m.page = base;
+        m.target = target;
+        m.count = count;
+        m.rights = d->rights;
+        m.begun = *done > 0;
+        s = space_mem_delegate_part(&m, &step);
+    }
     *done += step;
     return s;
 }
@@ -83,7 +92,7 @@ static enum status memory_revoke(struct cpu *cpu, struct ec *ec, struct space_me
     if (!space)
         return OK;   /* a guest space that was never used */
     const enum status s = space_mem_revoke(cpu, space, a->base, a->count_type >> 4, a->flags & REVOKE_SELF, &generation);
-    return s == OK ? tlb_wait(cpu, ec, generation) : s;
+    return s == OK && generation ? tlb_wait(cpu, ec, generation) : s;
 }
 
 SYS(revoke)

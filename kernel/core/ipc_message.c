@@ -23,10 +23,12 @@ static enum status delegate(struct pd *from, struct pd *to, struct ec_transfer *
     if (!count)
         return OK;
     target += t->done;
-    if (item->type == SPACE_OBJECT)
+    if (item->type == SPACE_OBJECT) {
         s = space_obj_delegate(&from->objects, base, &to->objects, target, count, item->rights, &step);
-    else
-        s = (t->done ? space_mem_delegate_rest : space_mem_delegate)(&from->memory, base, &to->memory, target, count, item->rights, &step);
+    } else {
+        struct mem_delegation m = { &from->memory, &to->memory, base, target, count, item->rights, .begun = t->done > 0 };
+        s = space_mem_delegate_part(&m, &step);
+    }
     t->done += step;
     return s;
 }

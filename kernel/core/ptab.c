@@ -24,14 +24,8 @@ static u64 index_of(u64 page, u32 level)
     return page >> 9 * level & (PTAB_ENTRIES - 1);
 }
 
-static struct place place_top(const struct ptab *p, u64 page)
-{
-    const u32 level = PTAB_LEVELS - 1;
-    return (struct place){ table_at(p->root) + index_of(page, level), level };
-}
-
 /* One level down through word, a table. */
-static struct place place_down(const struct ptab *p, struct place at, u64 word, u64 page)
+static struct place place_down(struct place at, u64 word, u64 page)
 {
     const u32 level = at.level - 1;
     return (struct place){ table_at(word & PTAB_ADDRESS) + index_of(page, level), level };
@@ -45,19 +39,42 @@ static bool is_table(const struct ptab *p, u64 word, u32 level)
 /* The deepest entry there is for page, at `level` or above: a leaf, an absent entry, or any entry of `level`. *word is what it held. */
 static struct place walk(const struct ptab *p, u64 page, u32 level, u64 *word)
 {
-    struct place at = place_top(p, page);
+    struct place at = place_down((struct place){ NULL, PTAB_LEVELS }, p->root, page);
     *word = atomic_load(at.entry);
     while (at.level > level && is_table(p, *word, at.level)) {
-        at = place_down(p, at, *word, page);
+        at = place_down(at, *word, page);
         *word = atomic_load(at.entry);
     }
     return at;
 }
 
+/* A table of leaves that was used, in one word: its number in memory, and which pages it is for, + 1. */
+static u64 recent_of(u64 page, const atomic_u64 *entry)
+{
+    return ((page >> 9) + 1) << 32 | mach_virt_to_phys(entry) >> PAGE_BITS;
+}
+
+static out_of_line struct place find_far(struct ptab *p, u64 page)
+{
+    u64 word;
+    const struct place at = walk(p, page, 0, &word);
+    if (!at.level)
+        atomic_store(&p->recent, recent_of(page, at.entry));
+    return at;
+}
+
+/* The same as a walk to level 0: it ends in the same table as the last one, often. */
+static inline struct place find(struct ptab *p, u64 page)
+{
+    const u64 recent = atomic_load(&p->recent);
+    if (unlikely(recent >> 32 != (page >> 9) + 1))
+        return find_far(p, page);
+    return (struct place){ table_at((recent & 0xffffffff) << PAGE_BITS) + index_of(page, 0), 0 };
+}
+
 static bool in_range(const struct ptab *p, u64 page, u64 count)
 {
-    const u64 end = bit(p->format->address_bits - PAGE_BITS);
-    return page < end && count <= end - page;
+    return page < p->page_end && count <= p->page_end - page;
 }
 
 /* Pages from `page` to the end of the table of a level, at most count. */
@@ -98,7 +115,7 @@ static enum status spare_fill(const struct ptab *p, struct spare *s, u32 count)
  * walker made of it (then the spare is still there). */
 static void spare_link(const struct ptab *p, struct spare *s, struct place at, u64 *word)
 {
-    const u64 table = p->format->table(mach_virt_to_phys(s->table[s->count - 1]));
+    const u64 table = mach_virt_to_phys(s->table[s->count - 1]) | p->format->table;
     if (atomic_cas(at.entry, word, table)) {
         s->count--;
         *word = table;
@@ -120,107 +137,84 @@ enum status ptab_init(struct ptab *p, const struct ptab_format *f, struct quota 
     p->format = f;
     p->root = mach_virt_to_phys(root);
     p->quota = q;
+    atomic_store(&p->recent, 0);
+    p->page_end = bit(f->address_bits - PAGE_BITS);
     p->leaf_level_max = min(leaf_level_max, PTAB_LEAF_LEVEL_MAX);
     return OK;
 }
 
 /* ---- Map ---- */
 
-/* Level of the largest page that page, frame, count and what stands there allow. A table already there is used, even an empty one. */
+/* Level of the largest page that page, frame and count allow. */
 static u32 map_level(const struct ptab *p, u64 page, u64 frame, u64 count)
 {
-    u32 level = p->leaf_level_max;
-    while (level && ((page | frame) & (PTAB_SPAN(level) - 1) || count < PTAB_SPAN(level)))
-        level--;
-    u64 word;
-    while (level && walk(p, page, level, &word).level == level && is_table(p, word, level))
-        level--;
+    u32 level = 0;
+    while (level < p->leaf_level_max && count >= PTAB_SPAN(level + 1) && !((page | frame) & (PTAB_SPAN(level + 1) - 1)))
+        level++;
     return level;
 }
 
-/* Link what is missing from at, which holds word, down to level. Tables others link meanwhile are used as well; *at becomes the entry there. */
-static enum status link_down(const struct ptab *p, u64 page, u32 level, struct place *at, u64 word)
+/* Link what is missing from at down to level, and return the entry there. Tables others link meanwhile are used as well. */
+static out_of_line struct place link_down(const struct ptab *p, u64 page, u32 level, struct place at, enum status *s)
 {
     struct spare spare = { 0 };
-    if (at->level == level)
-        return OK;
-    const enum status s = spare_fill(p, &spare, at->level - level);
-    if (s != OK)
-        return s;
-    while (at->level > level) {
+    u64 word = atomic_load(at.entry);
+    const bool leaf = ptab_is_present(p->format, word) && !is_table(p, word, at.level);
+    *s = leaf ? STATUS_EXISTS : spare_fill(p, &spare, at.level - level);
+    while (*s == OK && at.level > level) {
         if (!ptab_is_present(p->format, word))
-            spare_link(p, &spare, *at, &word);
-        if (!is_table(p, word, at->level))
-            break;   /* a large page of another writer */
-        *at = place_down(p, *at, word, page);
-        word = atomic_load(at->entry);
+            spare_link(p, &spare, at, &word);
+        if (is_table(p, word, at.level)) {
+            at = place_down(at, word, page);
+            word = atomic_load(at.entry);
+        } else {
+            *s = STATUS_EXISTS;   /* a large page of another writer */
+        }
     }
     spare_free(p, &spare);
-    return at->level > level ? STATUS_EXISTS : OK;
+    return at;
 }
 
-/* Entries from at on, n of them, must be absent. */
-static enum status check_absent(const struct ptab *p, struct place at, u64 n)
-{
-    for (u64 i = 0; i < n; i++)
-        if (ptab_is_present(p->format, atomic_load(at.entry + i)))
-            return STATUS_EXISTS;
-    return OK;
-}
-
-static void clear(atomic_u64 *entry)
+/* True: something was there. */
+static bool clear(atomic_u64 *entry)
 {
     u64 word = atomic_load(entry);
-    while (word && !atomic_cas(entry, &word, 0))   /* bound: A and D can be set once each, others do not write here */
+    if (!word)
+        return false;
+    while (!atomic_cas(entry, &word, 0))   /* bound: A and D can be set once each, others do not write here */
         ;
+    return true;
 }
 
-/* Where `entries` leaves of a level begin. */
-struct leaves {
-    struct place at;
-    u64 entries;
-    u32 level;
-};
-
-/* What a map can fail for: something is there, or a table is missing and cannot be made. */
-static enum status map_prepare(const struct ptab *p, u64 page, u64 frame, u64 count, struct leaves *l)
+/* A table already there is used, even an empty one. No rights: up to the last step. */
+enum status ptab_map(struct ptab *p, u64 page, u64 frame, u64 count, u32 rights, struct ptab_change *change, u64 *done)
 {
     if (!count || !in_range(p, page, count))
         return STATUS_ARG;
-    l->level = map_level(p, page, frame, count);
-    l->entries = l->level ? 1 : rest_of(page, count, 1);
-    u64 word;
-    l->at = walk(p, page, l->level, &word);
-    if (l->at.level > l->level)
-        return ptab_is_present(p->format, word) ? STATUS_EXISTS : link_down(p, page, l->level, &l->at, word);
-    return check_absent(p, l->at, l->entries);
-}
-
-enum status ptab_reserve(struct ptab *p, u64 page, u64 frame, u64 count, u64 *done)
-{
-    struct leaves l;
-    const enum status s = map_prepare(p, page, frame, count, &l);
-    if (s == OK)
-        *done = l.entries << 9 * l.level;
-    return s;
-}
-
-enum status ptab_map(struct ptab *p, u64 page, u64 frame, u64 count, u32 rights, struct ptab_change *change, u64 *done)
-{
-    struct leaves l;
-    const enum status s = map_prepare(p, page, frame, count, &l);
-    if (s != OK)
-        return s;
-    for (u64 i = 0; i < l.entries; i++) {
+    const u32 level = map_level(p, page, frame, count);
+    struct place at = find(p, page);
+    if (unlikely(at.level > level)) {
+        enum status s;
+        at = link_down(p, page, level, at, &s);
+        if (s != OK)
+            return s;
+    }
+    const u64 entries = at.level ? 1 : rest_of(page, count, 1);
+    for (u64 i = rights != 0; i < entries; i++)   /* the first one is looked at when it is written */
+        if (atomic_load(at.entry + i))
+            return STATUS_EXISTS;
+    const u64 leaf = ptab_leaf(p->format, frame << PAGE_BITS, rights, at.level);
+    for (u64 i = 0; i < entries && rights; i++) {
         u64 absent = 0;
-        if (atomic_cas(l.at.entry + i, &absent, p->format->leaf((frame + i) << PAGE_BITS, rights, l.level)))
+        if (likely(atomic_cas(at.entry + i, &absent, leaf + (i << PAGE_BITS))))
             continue;
-        change->flush |= i > 0;   /* what was there for a moment may be cached */
+        if (change)
+            change->flush |= i > 0;   /* what was there for a moment may be cached */
         while (i--)
-            clear(l.at.entry + i);
+            (void)clear(at.entry + i);
         return STATUS_EXISTS;
     }
-    *done = l.entries << 9 * l.level;
+    *done = entries << 9 * at.level;
     return OK;
 }
 
@@ -240,7 +234,7 @@ static enum status split(const struct ptab *p, struct place at, u64 *word)
         for (u64 i = 0; i < PTAB_ENTRIES; i++) {
             const u64 phys = (*word & PTAB_ADDRESS) + (i * PTAB_SPAN(level - 1) << PAGE_BITS);
             /* Nobody sees the table yet; the swap that links it publishes it. */
-            atomic_store_relaxed(&table[i], f->leaf(phys, f->rights(*word), level - 1) | f->keep(*word));
+            atomic_store_relaxed(&table[i], ptab_leaf(f, phys, f->rights(*word), level - 1) | f->keep(*word));
         }
         spare_link(p, &spare, at, word);
     }
@@ -248,69 +242,72 @@ static enum status split(const struct ptab *p, struct place at, u64 *word)
     return OK;
 }
 
-/* Walk to page, splitting each large page that reaches out of [start, end). */
-static enum status walk_split(const struct ptab *p, u64 page, u64 start, u64 end, struct place *out, u64 *word)
+/* The place of page below at: each large page there that reaches out of [page, end) is split. */
+static out_of_line struct place split_down(const struct ptab *p, u64 page, u64 end, struct place at, enum status *s)
 {
-    struct place at = walk(p, page, 0, word);
-    while (at.level && ptab_is_present(p->format, *word)) {
-        const u64 span = PTAB_SPAN(at.level), first = align_down(page, span);
-        if (is_table(p, *word, at.level)) {
-            at = place_down(p, at, *word, page);
-            *word = atomic_load(at.entry);
+    u64 word = atomic_load(at.entry);
+    *s = OK;
+    while (*s == OK && at.level && ptab_is_present(p->format, word)) {
+        const u64 span = PTAB_SPAN(at.level);
+        if (is_table(p, word, at.level)) {
+            at = place_down(at, word, page);
+            word = atomic_load(at.entry);
             continue;
         }
-        if (first >= start && first + span <= end)
+        if (!(page & (span - 1)) && page + span <= end)
             break;
-        const enum status s = split(p, at, word);
-        if (s != OK)
-            return s;
+        *s = split(p, at, &word);
     }
-    *out = at;
-    return OK;
+    return at;
 }
 
 enum status ptab_unmap(struct ptab *p, u64 page, u64 count, struct ptab_change *change, u64 *done)
 {
     if (!count || !in_range(p, page, count))
         return STATUS_ARG;
-    struct place at;
-    u64 word;
-    const enum status s = walk_split(p, page, page, page + count, &at, &word);
-    if (s != OK)
-        return s;
-    const u64 entries = at.level ? 1 : rest_of(page, count, 1);
-    for (u64 i = 0; i < entries; i++) {
-        if (!ptab_is_present(p->format, atomic_load(at.entry + i)))
-            continue;
-        clear(at.entry + i);
-        change->flush = true;
+    struct place at = find(p, page);
+    if (unlikely(at.level)) {
+        enum status s;
+        at = split_down(p, page, page + count, at, &s);
+        if (s != OK)
+            return s;
     }
+    const u64 entries = at.level ? 1 : rest_of(page, count, 1);
+    for (u64 i = 0; i < entries; i++)
+        change->flush |= clear(at.entry + i);
+    change->last = at.entry + entries - 1;
     *done = at.level ? rest_of(page, count, at.level) : entries;
     return OK;
 }
 
 enum status ptab_split(struct ptab *p, u64 page)
 {
-    struct place at;
-    u64 word;
     if (!in_range(p, page, 1))
         return OK;   /* the end of the address space is an edge of every page */
-    return walk_split(p, page, page, ~0ul, &at, &word);
+    u64 word;
+    enum status s;
+    const struct place at = walk(p, page, 0, &word);
+    (void)split_down(p, page, ~0ul, at, &s);
+    return s;
 }
 
 /* ---- Tables that die ---- */
 
-static bool is_empty(const atomic_u64 *table)
+/* Is nothing in the table of this entry? What is next to it is looked at first, as it is the likeliest to be there. */
+static bool is_empty(atomic_u64 *entry)
 {
-    for (u32 i = 0; i < PTAB_ENTRIES; i++)
-        if (atomic_load(&table[i]))
-            return false;
-    return true;
+    u64 i = 0;
+    while (!atomic_load((atomic_u64 *)((u64)entry ^ i)))
+        if ((i += sizeof(*entry)) == PAGE_SIZE)
+            return true;
+    return false;
 }
 
-void ptab_reclaim(struct ptab *p, u64 page, struct ptab_change *change)
+/* `empty`: a table that is known to be, or NULL. */
+static out_of_line void unlink_empty(struct ptab *p, u64 page, const atomic_u64 *empty, struct ptab_change *change)
 {
     struct quota *const kernel = &kern()->quota;
+    atomic_store(&p->recent, 0);
     for (u32 level = 1; level < PTAB_LEVELS; level++) {
         u64 word;
         const struct place at = walk(p, page, level, &word);
@@ -318,9 +315,10 @@ void ptab_reclaim(struct ptab *p, u64 page, struct ptab_change *change)
             continue;
         atomic_u64 *const table = table_at(word & PTAB_ADDRESS);
         void *dead;
-        if (!is_table(p, word, level) || !is_empty(table) || mem_alloc(kern()->mem, kernel, sizeof(struct ptab_dead), &dead) != OK)
+        if (!is_table(p, word, level) || (table != empty && !is_empty(table)) ||
+            mem_alloc(kern()->mem, kernel, sizeof(struct ptab_dead), &dead) != OK)
             return;
-        clear(at.entry);
+        (void)clear(at.entry);
         /* The space may be gone before its tables are: they are the kernel's from here on. */
         mem_recharge(p->quota, kernel, PAGE_SIZE);
         ((struct ptab_dead *)dead)->table = table;
@@ -328,6 +326,14 @@ void ptab_reclaim(struct ptab *p, u64 page, struct ptab_change *change)
         change->dead = dead;
         change->flush = true;
     }
+}
+
+void ptab_reclaim(struct ptab *p, u64 page, struct ptab_change *change)
+{
+    atomic_u64 *const last = change->last;
+    change->last = NULL;
+    if (!last || is_empty(last))
+        unlink_empty(p, page, (atomic_u64 *)align_down((u64)last, PAGE_SIZE), change);
 }
 
 static void dead_release(struct cpu *cpu, struct epoch_item *item)

@@ -25,8 +25,8 @@ struct ptab_format {
     const char *name;
     u64 address_bits;                    /* of what is translated: 47 for host (lower half), 48 nested */
     u32 machine_first;                   /* top-level entries from here on are the machine's own (mach_boot_root); 512: none */
-    u64 (*leaf)(u64 phys, u32 rights, u32 level);   /* rights: RIGHT_*, R among them; host: W and X together become W */
-    u64 (*table)(u64 phys);
+    u64 leaf[RIGHT_MEMORY + 1];          /* bits of a leaf by rights, R among them; host: W and X together become W */
+    u64 table;                           /* bits of an entry that names a table */
     u64 present;                         /* an entry is present if any of these bits is set */
     u32 (*rights)(u64 word);             /* of a leaf */
     u64 (*keep)(u64 word);               /* the A and D bits */
@@ -47,10 +47,17 @@ static inline bool ptab_is_present(const struct ptab_format *f, u64 word)
     return word & f->present;
 }
 
+static inline u64 ptab_leaf(const struct ptab_format *f, u64 phys, u32 rights, u32 level)
+{
+    return phys | f->leaf[rights] | (level ? PTAB_LARGE : 0);
+}
+
 struct ptab {
     const struct ptab_format *format;
     u64 root;                            /* physical address of the top table */
     struct quota *quota;                 /* tables are charged to it */
+    u64 page_end;                        /* pages 0 .. page_end - 1 exist */
+    atomic_u64 recent;                   /* a table of leaves that writers used, linked as long as it stands here; 0: none */
     u32 leaf_level_max;
 };
 
@@ -64,23 +71,28 @@ struct ptab_dead {
 struct ptab_change {
     bool flush;                          /* a present entry lost a right or changed its frame, or a table was unlinked */
     struct ptab_dead *dead;              /* unlinked tables, for ptab_release */
+    atomic_u64 *last;                    /* where ptab_unmap was last: ptab_reclaim begins its search there */
 };
 
 must_check enum status ptab_init(struct ptab *p, const struct ptab_format *f, struct quota *q, u32 leaf_level_max);
-/* ptab_map, ptab_reserve and ptab_unmap are bounded: each does a first part of the count pages (count > 0), at most the rest of one table or one
- * large page, and says how many in *done. Pages beyond address_bits: STATUS_ARG. A failing call changes nothing. */
+/* ptab_map and ptab_unmap are bounded: each does a first part of the count pages (count > 0), at most the rest of one table or one large page, and
+ * says how many in *done. Pages that do not exist: STATUS_ARG. A failing call changes nothing. */
 
 /* Map count pages from page number `page` to frames from `frame` on, in as large a page as alignment and *p allow. STATUS_EXISTS if something is
  * mapped there. Missing tables: STATUS_QUOTA, STATUS_MEMORY. change->flush can only be set together with STATUS_EXISTS: another writer took
- * part of the same pages meanwhile, which callers exclude. */
+ * part of the same pages meanwhile; NULL: nobody does. No rights: the same without the last step. */
 must_check enum status ptab_map(struct ptab *p, u64 page, u64 frame, u64 count, u32 rights, struct ptab_change *change, u64 *done);
-/* The same without the last step: link the tables that ptab_map will need, so that it cannot fail for lack of memory. */
-must_check enum status ptab_reserve(struct ptab *p, u64 page, u64 frame, u64 count, u64 *done);
+/* Link the tables that ptab_map will need, so that it cannot fail for lack of memory. */
+must_check static inline enum status ptab_reserve(struct ptab *p, u64 page, u64 frame, u64 count, u64 *done)
+{
+    return ptab_map(p, page, frame, count, 0, NULL, done);
+}
 /* Remove what is mapped there. Splits a large page that reaches beyond the range: STATUS_QUOTA, STATUS_MEMORY; never without such a page. */
 must_check enum status ptab_unmap(struct ptab *p, u64 page, u64 count, struct ptab_change *change, u64 *done);
 /* See to it that no large page reaches across the lower edge of `page`. Translations stay as they are: no flush is owed. */
 must_check enum status ptab_split(struct ptab *p, u64 page);
-/* Unlink the tables on the way to `page` that have become empty. What cannot be unlinked for lack of memory stays, empty. */
+/* Unlink the tables on the way to `page`, which the last ptab_unmap of this change was about, that have become empty. What cannot be unlinked for
+ * lack of memory stays, empty. */
 void ptab_reclaim(struct ptab *p, u64 page, struct ptab_change *change);
 void ptab_release(struct cpu *cpu, struct ptab *p, struct ptab_change *change, u64 tlb_generation);   /* defer the dead tables */
 /* Translate one page: true and the frame and rights if present. */

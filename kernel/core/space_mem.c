@@ -18,13 +18,7 @@ static u32 space_kind(const struct space_mem *s)
 
 static bool range_ok(const struct space_mem *s, u64 page, u64 count)
 {
-    return page < s->page_end && count <= s->page_end - page;
-}
-
-static bool range_empty(const struct space_mem *s, u64 page, u64 count)
-{
-    const struct mem_range *r = mem_index_from(s->index, page);
-    return !r || r->page >= page + count;
+    return page < s->ptab.page_end && count <= s->ptab.page_end - page;
 }
 
 static u64 range_end(const struct mem_range *r)
@@ -41,7 +35,7 @@ enum status space_mem_init(struct space_mem *s, const struct ptab_format *f, str
     s->ptab = ptab;
     s->index = NULL;
     s->quota = q;
-    s->page_end = min(page_end, bit(f->address_bits - PAGE_BITS));
+    s->ptab.page_end = min(page_end, s->ptab.page_end);
     atomic_store(&s->cpus, 0);
     return OK;
 }
@@ -55,18 +49,22 @@ static enum status range_alloc(struct space_mem *s, struct mem_range **out)
     return st;
 }
 
+/* Is [page, page + count) empty? Then *at is its place in the index. */
+static bool range_empty(struct space_mem *s, u64 page, u64 count, struct mem_place *at)
+{
+    const struct mem_range *next = mem_index_place(&s->index, page, at);
+    return !next || (next->page > page && next->page - page >= count);
+}
+
 /* The node becomes part of the space. */
-static void range_enter(struct space_mem *s, struct mem_range *r, struct mem_range *parent, u64 page, u64 frame, u64 count, u32 rights)
+static void range_enter(struct space_mem *s, const struct mem_place *at, struct mem_range *r, u64 page, u64 frame, u64 count, u32 rights)
 {
     r->space = s;
     r->page = page;
     r->frame = frame;
     r->count = count;
     r->rights = rights;
-    derive_init(&r->derive, space_kind(s));
-    if (parent)
-        derive_add(&parent->derive, &r->derive);
-    mem_index_insert(&s->index, r);
+    mem_index_insert_at(&s->index, at, r);
 }
 
 bool space_mem_lookup(struct space_mem *s, u64 page, u64 *frame, u32 *rights)
@@ -83,34 +81,29 @@ bool space_mem_lookup(struct space_mem *s, u64 page, u64 *frame, u32 *rights)
 
 /* ---- Original ranges ---- */
 
-/* Fill absent pages whose tables exist: cannot fail. *done counts on. */
-static enum status fill(struct space_mem *s, u64 page, u64 frame, u64 count, u32 rights, u32 steps, u64 *done)
+/* ptab_map for all of it; no rights: only make the tables. What was reserved cannot fail. */
+static enum status map_all(struct space_mem *s, u64 page, u64 frame, u64 count, u32 rights)
 {
-    struct ptab_change change = { 0 };
     enum status st = OK;
-    while (steps-- && *done < count && st == OK) {
-        u64 n = 0;
-        st = ptab_map(&s->ptab, page + *done, frame + *done, count - *done, rights, &change, &n);
-        *done += n;
-    }
+    for (u64 done = 0, n = 0; done < count && st == OK; done += n)
+        st = ptab_map(&s->ptab, page + done, frame + done, count - done, rights, NULL, &n);
     return st;
 }
 
 static enum status insert(struct space_mem *s, u64 page, u64 frame, u64 count, u32 rights)
 {
     struct mem_range *r;
-    if (!range_empty(s, page, count))
+    struct mem_place at;
+    if (!range_empty(s, page, count, &at))
         return STATUS_EXISTS;
-    enum status st = OK;
-    for (u64 done = 0, n = 0; done < count && st == OK; done += n)
-        st = ptab_reserve(&s->ptab, page + done, frame + done, count - done, &n);
+    enum status st = map_all(s, page, frame, count, 0);
     if (st == OK)
         st = range_alloc(s, &r);
     if (st != OK)
         return st;
-    range_enter(s, r, NULL, page, frame, count, rights);
-    u64 done = 0;
-    return fill(s, page, frame, count, rights, ~0u, &done);
+    derive_init(&r->derive, space_kind(s));
+    range_enter(s, &at, r, page, frame, count, rights);
+    return map_all(s, page, frame, count, rights);
 }
 
 enum status space_mem_insert(struct space_mem *s, u64 page, u64 frame, u64 count, u32 rights)
@@ -125,15 +118,7 @@ enum status space_mem_insert(struct space_mem *s, u64 page, u64 frame, u64 count
 
 /* ---- Delegation ---- */
 
-struct delegation {
-    struct space_mem *from, *to;
-    u64 page, target, count;
-    u32 rights;
-    bool begun;                /* part of it was delegated before a restart */
-    struct mem_range *stock;   /* nodes not used yet, linked by child[0] */
-};
-
-static enum status stock_add(struct delegation *d)
+static enum status stock_add(struct mem_delegation *d)
 {
     struct mem_range *r;
     const enum status s = range_alloc(d->to, &r);
@@ -144,132 +129,150 @@ static enum status stock_add(struct delegation *d)
     return OK;
 }
 
-static struct mem_range *stock_take(struct delegation *d)
+static struct mem_range *stock_take(struct mem_delegation *d)
 {
     struct mem_range *r = d->stock;
     d->stock = r->child[0];
     return r;
 }
 
-static void stock_free(struct delegation *d)
+static void stock_free(struct mem_delegation *d)
 {
     while (d->stock)
         mem_free(kern()->mem, d->to->quota, stock_take(d), sizeof(struct mem_range));
 }
 
-/* The source range of the piece that begins `done` pages on, and its length. */
-static struct mem_range *piece(const struct delegation *d, u64 done, u64 *count)
+/* Let others have the lock for a moment. */
+static enum status breathe(struct mem_delegation *d, bool progress)
 {
-    struct mem_range *r = mem_index_find(d->from->index, d->page + done);
-    if (r)
-        *count = min(d->count - done, range_end(r) - (d->page + done));
-    return r;
+    lock_drop(&kern()->derive_lock);
+    d->source = NULL;
+    const bool restart = progress && mach_preempt_pending();
+    lock_take(&kern()->derive_lock);
+    return restart ? STATUS_RESTART : OK;
 }
 
-/* Source covered, target empty; a node for each piece. Bound: ranges of the source. derive_lock held. */
-static enum status check(struct delegation *d)
+/* The range that ends where what is left begins, if that goes on with it: the newest child of the same parent, as it was entered before a
+ * breath. Ranges of two delegations stay apart, so that either can be revoked without a split. */
+static out_of_line struct mem_range *continued(const struct mem_delegation *d)
 {
-    enum status st = range_empty(d->to, d->target, d->count) ? OK : STATUS_EXISTS;
-    for (u64 done = 0, n = 0; done < d->count && st == OK; done += n)
-        if (!piece(d, done, &n))
-            return STATUS_RANGE;
-    for (u64 done = 0, n = 0; done < d->count && st == OK; done += n) {
+    struct mem_range *const last = d->target ? mem_index_find(d->to->index, d->target - 1) : NULL;
+    const u64 frame = d->source->frame + (d->page - d->source->page);
+    const bool goes_on = last && derive_is_newest(&d->source->derive, &last->derive) && last->rights == (d->rights & d->source->rights);
+    return goes_on && last->frame + last->count == frame ? last : NULL;
+}
+
+/* Target empty, source covered; a node for each piece, the part of a range of the source. Bound: ranges of the source. */
+static enum status check(struct mem_delegation *d)
+{
+    const u64 end = d->page + d->count;
+    u32 pieces = 1;
+    if (!range_empty(d->to, d->target, d->count, &d->place))
+        return STATUS_EXISTS;
+    const struct mem_range *r = d->source = mem_index_find(d->from->index, d->page);
+    for (; r && range_end(r) < end; pieces++)
+        r = mem_index_find(d->from->index, range_end(r));
+    if (!r)
+        return STATUS_RANGE;
+    d->last = unlikely(d->begun) ? continued(d) : NULL;
+    enum status st = OK;
+    while (st == OK && pieces--)
         st = stock_add(d);
-        (void)piece(d, done, &n);
-    }
     return st;
+}
+
+/* The first run makes it, if it can be made: then nothing that comes after can fail. */
+static bool one_table(const struct mem_delegation *d)
+{
+    return (d->target ^ (d->target + d->count - 1)) < PTAB_ENTRIES;
 }
 
 /* Tables for all that is left. May be preempted: the tables stay, and the next time they are only passed. */
-static enum status reserve(const struct delegation *d)
+static out_of_line enum status reserve(struct mem_delegation *d)
 {
     enum status st = OK;
-    for (u64 done = 0; done < d->count && st == OK;) {
-        const u64 used = atomic_load(&d->to->quota->used);
-        lock_take(&kern()->derive_lock);
-        for (u32 i = 0; i < STEP && done < d->count && st == OK; i++) {
-            u64 n = 0, left;
-            const struct mem_range *r = piece(d, done, &left);
-            if (!r)
-                st = STATUS_RANGE;
-            else
-                st = ptab_reserve(&d->to->ptab, d->target + done, r->frame + (d->page + done - r->page), left, &n);
-            done += n;
+    u64 used = atomic_load(&d->to->quota->used);
+    u32 runs = 0;
+    for (u64 done = 0, n = 0; done < d->count && st == OK; done += n) {
+        const u64 page = d->page + done;
+        const struct mem_range *r = mem_index_find(d->from->index, page);
+        if (!r)
+            return STATUS_RANGE;
+        const u64 offset = page - r->page;
+        st = ptab_reserve(&d->to->ptab, d->target + done, r->frame + offset, min(d->count - done, r->count - offset), &n);
+        if (st == OK && ++runs % STEP == 0) {
+            st = breathe(d, atomic_load(&d->to->quota->used) != used);
+            used = atomic_load(&d->to->quota->used);
         }
-        lock_drop(&kern()->derive_lock);
-        const bool made_any = atomic_load(&d->to->quota->used) != used;
-        if (st == OK && made_any && mach_preempt_pending())
-            st = STATUS_RESTART;
     }
-    return st;
+    return st == OK ? breathe(d, atomic_load(&d->to->quota->used) != used) : st;
 }
 
-/* Enter n pages that were just filled: the newest child of the same parent grows if they continue it, else a node from the stock. Ranges of
- * two delegations stay apart, so that either can be revoked without a split. */
-static void enter(struct delegation *d, struct mem_range *parent, u64 target, u64 frame, u64 n, u32 rights)
+/* Source and target, and a node: the stock is one per piece there was; if others cut the source since, more are needed. */
+static out_of_line enum status look_again(struct mem_delegation *d)
 {
-    struct mem_range *last = target && d->begun ? mem_index_find(d->to->index, target - 1) : NULL;
-    if (last && derive_is_newest(&parent->derive, &last->derive) && last->rights == rights && last->frame + last->count == frame)
-        last->count += n;
-    else
-        range_enter(d->to, stock_take(d), parent, target, frame, n, rights);
-}
-
-/* Part of a piece. derive_lock held. */
-static enum status step(struct delegation *d, u64 *done)
-{
-    u64 left, n = 0;
-    struct mem_range *parent = piece(d, *done, &left);
-    const u64 target = d->target + *done;
-    if (!parent)
+    d->source = mem_index_find(d->from->index, d->page);
+    if (!d->source)
         return STATUS_RANGE;
-    if (!range_empty(d->to, target, left))
+    if (!range_empty(d->to, d->target, d->count, &d->place))
         return STATUS_EXISTS;
-    /* The stock is one node per piece there was; if others cut the source since, more are needed. */
-    if (!d->stock) {
-        const enum status st = stock_add(d);
-        if (st != OK)
-            return st;
-    }
-    const u64 frame = parent->frame + (d->page + *done - parent->page);
-    const u32 rights = d->rights & parent->rights;
-    const enum status st = fill(d->to, target, frame, left, rights, STEP, &n);
-    if (n)
-        enter(d, parent, target, frame, n, rights);
-    d->begun |= n > 0;
-    *done += n;
-    return st;
+    d->last = d->begun ? continued(d) : NULL;
+    return d->last || d->stock ? OK : stock_add(d);
 }
 
-static enum status delegate(struct delegation *d, u64 *done)
+/* Enter n pages that were just filled. */
+static void enter(struct mem_delegation *d, u64 frame, u64 n, u32 rights)
 {
+    if (unlikely(d->last != NULL)) {
+        d->last->count += n;
+        return;
+    }
+    struct mem_range *const r = stock_take(d);
+    derive_add(&d->source->derive, &r->derive, space_kind(d->to));
+    range_enter(d->to, &d->place, r, d->target, frame, n, rights);
+}
+
+/* One run. */
+static enum status step(struct mem_delegation *d)
+{
+    u64 n;
+    enum status st = likely(d->source != NULL) ? OK : look_again(d);
+    if (st != OK)
+        return st;
+    const u64 offset = d->page - d->source->page, frame = d->source->frame + offset;
+    const u32 rights = d->rights & d->source->rights;
+    st = ptab_map(&d->to->ptab, d->target, frame, min(d->count, d->source->count - offset), rights, NULL, &n);
+    if (st != OK)
+        return st;
+    enter(d, frame, n, rights);
+    d->source = NULL;
+    d->begun = true;
+    d->page += n;
+    d->target += n;
+    d->count -= n;
+    return OK;
+}
+
+enum status space_mem_delegate_part(struct mem_delegation *d, u64 *done)
+{
+    const u64 count = d->count;
     *done = 0;
-    if (!range_ok(d->from, d->page, d->count) || !range_ok(d->to, d->target, d->count) || !(d->rights & RIGHT_R) || d->rights & ~RIGHT_MEMORY)
+    if (!range_ok(d->from, d->page, count) || !range_ok(d->to, d->target, count) || !(d->rights & RIGHT_R) || d->rights & ~RIGHT_MEMORY)
         return STATUS_ARG;
+    d->stock = NULL;
     lock_take(&kern()->derive_lock);
     enum status st = check(d);
-    lock_drop(&kern()->derive_lock);
-    if (st == OK)
+    if (st == OK && unlikely(!one_table(d)))
         st = reserve(d);
-    while (st == OK && *done < d->count) {
-        lock_take(&kern()->derive_lock);
-        st = step(d, done);
-        lock_drop(&kern()->derive_lock);
-        if (st == OK && *done < d->count && mach_preempt_pending())
-            st = STATUS_RESTART;
+    for (u32 runs = 1; st == OK; runs++) {
+        st = step(d);
+        if (st != OK || likely(!d->count))
+            break;
+        if (runs % STEP == 0)
+            st = breathe(d, true);
     }
+    lock_drop(&kern()->derive_lock);
+    *done = count - d->count;
     stock_free(d);
     return st;
-}
-
-enum status space_mem_delegate(struct space_mem *from, u64 page, struct space_mem *to, u64 target, u64 count, u32 rights, u64 *done)
-{
-    struct delegation d = { .from = from, .to = to, .page = page, .target = target, .count = count, .rights = rights };
-    return delegate(&d, done);
-}
-
-enum status space_mem_delegate_rest(struct space_mem *from, u64 page, struct space_mem *to, u64 target, u64 count, u32 rights, u64 *done)
-{
-    struct delegation d = { .from = from, .to = to, .page = page, .target = target, .count = count, .rights = rights, .begun = true };
-    return delegate(&d, done);
 }

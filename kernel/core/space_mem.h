@@ -5,6 +5,7 @@
  * translation is in `cpus`. Lock: kern.derive_lock. */
 #pragma once
 #include "derive.h"
+#include "mem_index.h"
 #include "ptab.h"
 
 struct cpu;
@@ -15,15 +16,14 @@ struct mem_range {
     struct space_mem *space;
     u64 page, frame, count;
     u32 rights;
-    u32 height;                /* index: private to mem_index.c */
-    struct mem_range *child[2];   /* index: a balanced tree by page, private to mem_index.c */
+    u32 height;                /* index: a balanced tree by page, private to mem_index.c */
+    struct mem_range *child[2], *parent;
 };
 
 struct space_mem {
     struct ptab ptab;
     struct mem_range *index;   /* root of the index */
     struct quota *quota;       /* ranges and tables are charged to it */
-    u64 page_end;              /* pages 0 .. page_end - 1 exist */
     u64 tag;                   /* guest: VPID or ASID source; see virt */
     atomic_u64 cpus;           /* CPUs that may hold translations of it */
 };
@@ -33,13 +33,31 @@ must_check enum status space_mem_init(struct space_mem *s, const struct ptab_for
 /* An original range: at boot, for root; UTCB and state pages. Not bounded by steps. STATUS_ARG, STATUS_EXISTS, STATUS_QUOTA, STATUS_MEMORY:
  * nothing is mapped then, tables made on the way may stay, empty. */
 must_check enum status space_mem_insert(struct space_mem *s, u64 page, u64 frame, u64 count, u32 rights);
+/* What is left of a delegation. */
+struct mem_delegation {
+    struct space_mem *from, *to;
+    u64 page, target, count;
+    u32 rights;
+    bool begun;                 /* part of it is done */
+    /* Private to space_mem.c. */
+    struct mem_range *stock;    /* nodes not used yet, linked by child[0] */
+    struct mem_range *source;   /* the range that covers page, as long as derive_lock is held; NULL: look again */
+    struct mem_range *last;     /* the range that grows, likewise; NULL: a new one is entered */
+    struct mem_place place;     /* of target, likewise */
+};
+
 /* Delegate count pages; every page of the source must be covered (STATUS_RANGE) and every page of the target empty
  * (STATUS_EXISTS). Rights must include R, as no format can map a page without (STATUS_ARG), and are cut to what the source has. Bounded steps:
- * *done pages are finished when STATUS_RESTART is returned: go on with the rest, by space_mem_delegate_rest if *done is not 0.
+ * *done pages are finished when STATUS_RESTART is returned: go on with the rest, and say that it is begun if *done is not 0.
  * All checks and allocations come first: on a failing status nothing of this call stays but empty tables, unless another CPU changed
  * one of the two ranges meanwhile: then *done pages were finished. */
-must_check enum status space_mem_delegate(struct space_mem *from, u64 page, struct space_mem *to, u64 target, u64 count, u32 rights, u64 *done);
-must_check enum status space_mem_delegate_rest(struct space_mem *from, u64 page, struct space_mem *to, u64 target, u64 count, u32 rights, u64 *done);
+must_check enum status space_mem_delegate_part(struct mem_delegation *d, u64 *done);
+/* The same from the beginning. */
+must_check static inline enum status space_mem_delegate(struct space_mem *from, u64 page, struct space_mem *to, u64 target, u64 count, u32 rights, u64 *done)
+{
+    struct mem_delegation d = { .from = from, .to = to, .page = page, .target = target, .count = count, .rights = rights };
+    return space_mem_delegate_part(&d, done);
+}
 /* Take back everything derived from [page, page + count), and with self the range too; exact on partial ranges. Bounded steps:
  * STATUS_RESTART means call again with the same arguments. On OK, *generation is what the caller must wait for (0: nothing): the newest one, as
  * what another revoke has just taken is gone only with its flush.

@@ -26,6 +26,17 @@ struct taking {
 struct part {
     struct mem_range *range;
     u64 page, end, frame, frame_end;
+    struct mem_range *first; /* descendant that overlaps it; NULL: to be found */
+    struct derive *passed;   /* the last one before that; NULL: there is none */
+    u32 descendants;         /* that overlap it, at most */
+};
+
+/* What is left of a revoke. */
+struct revoke {
+    struct space_mem *space;
+    u64 page, end;
+    bool self;
+    struct part part;   /* the first, as long as derive_lock is held; no range: look again */
 };
 
 static u64 range_end(const struct mem_range *r)
@@ -39,12 +50,12 @@ static struct mem_range *range_of(struct derive *d)
 }
 
 /* The first part at or after page, below end. */
-static bool part_at(const struct space_mem *s, u64 page, u64 end, struct part *out)
+static inline bool part_at(const struct space_mem *s, u64 page, u64 end, struct part *out)
 {
-    struct mem_range *r = page < end ? mem_index_from(s->index, page) : NULL;
+    struct mem_range *const r = page < end ? mem_index_from(s->index, page) : NULL;
+    out->range = r;
     if (!r || r->page >= end)
         return false;
-    out->range = r;
     out->page = max(page, r->page);
     out->end = min(end, range_end(r));
     out->frame = r->frame + (out->page - r->page);
@@ -59,7 +70,7 @@ static bool overlaps(const struct part *p, const struct mem_range *r)
 
 /* The first descendant of the part's range behind *passed (NULL: the first of all) that overlaps the part; *passed is then the node before it.
  * Bound: descendants of the range. */
-static struct mem_range *overlapping(const struct part *p, struct derive **passed)
+static inline struct mem_range *overlapping(const struct part *p, struct derive **passed)
 {
     struct derive *const root = &p->range->derive;
     struct derive *d = *passed ? derive_next(*passed, root) : derive_first(root);
@@ -73,7 +84,7 @@ static struct mem_range *overlapping(const struct part *p, struct derive **passe
 /* ---- Splitting ---- */
 
 /* The pages of r from `offset` on become a range of their own. No right changes. */
-static enum status range_split(struct mem_range *r, u64 offset)
+static out_of_line enum status range_split(struct mem_range *r, u64 offset)
 {
     struct space_mem *s = r->space;
     void *p;
@@ -95,58 +106,86 @@ static enum status range_split(struct mem_range *r, u64 offset)
     return OK;
 }
 
+static bool inside(const struct part *p, const struct mem_range *r)
+{
+    return r->frame >= p->frame && r->frame + r->count <= p->frame_end;
+}
+
 /* Cut r at the edges of the frame interval that lie inside it; what remains of r itself is its lowest piece. */
-static enum status cut(struct mem_range *r, const struct part *p, u32 *cuts)
+static out_of_line enum status cut(struct mem_range *r, const struct part *p)
 {
     enum status st = OK;
-    if (r->frame < p->frame_end && p->frame_end < r->frame + r->count) {
+    if (p->frame_end < r->frame + r->count)
         st = range_split(r, p->frame_end - r->frame);
-        ++*cuts;
-    }
-    if (st == OK && r->frame < p->frame && p->frame < r->frame + r->count) {
+    if (st == OK && r->frame < p->frame)
         st = range_split(r, p->frame - r->frame);
-        ++*cuts;
-    }
     return st;
 }
 
-/* derive_lock held. */
-static enum status prepare_part(const struct part *p, bool self, u32 *cuts)
+/* *cuts: were any needed? derive_lock held. */
+static enum status prepare_part(struct part *p, bool self, bool *cuts)
 {
     enum status st = OK;
     struct derive *passed = NULL;
     struct mem_range *r;
+    *cuts = self && !inside(p, p->range);
+    p->first = NULL;
+    p->descendants = 0;
     while (st == OK && (r = overlapping(p, &passed))) {
-        st = cut(r, p, cuts);
+        if (!p->first) {
+            p->first = r;
+            p->passed = passed;
+        }
+        p->descendants++;
         passed = &r->derive;
+        if (inside(p, r))
+            continue;
+        *cuts = true;
+        st = cut(r, p);
     }
-    if (st == OK && self)
-        st = cut(p->range, p, cuts);
+    if (st == OK && self && !inside(p, p->range))
+        st = cut(p->range, p);
     return st;
 }
 
-/* Everything that can fail, for the whole revoke. A restart finds the cuts that were made. */
-static enum status prepare(struct space_mem *s, u64 page, u64 end, bool self)
+/* Let others have the lock for a moment. */
+static enum status breathe(struct revoke *r, bool progress)
+{
+    lock_drop(&kern()->derive_lock);
+    r->part.range = NULL;
+    const bool restart = progress && mach_preempt_pending();
+    lock_take(&kern()->derive_lock);
+    return restart ? STATUS_RESTART : OK;
+}
+
+/* Everything that can fail, for the whole revoke. A restart finds the cuts that were made. If one part is all and needs no cut, it is taken
+ * without a breath. */
+static enum status prepare(struct revoke *r)
 {
     enum status st = OK;
-    bool more = true;
-    while (more && st == OK) {
-        struct part p;
-        u32 cuts = 0;
-        lock_take(&kern()->derive_lock);
-        more = part_at(s, page, end, &p);
-        if (more) {
-            st = prepare_part(&p, self, &cuts);
-            page = p.end;
-        }
-        lock_drop(&kern()->derive_lock);
-        if (st == OK && cuts && mach_preempt_pending())
-            st = STATUS_RESTART;
+    for (u64 page = r->page; st == OK && part_at(r->space, page, r->end, &r->part);) {
+        bool cuts;
+        st = prepare_part(&r->part, r->self, &cuts);
+        if (st == OK && likely(!cuts && page == r->page && r->part.end == r->end))
+            return OK;
+        page = r->part.end;
+        if (st == OK)
+            st = breathe(r, cuts);
     }
+    r->part.range = NULL;
     return st;
 }
 
 /* ---- Taking ---- */
+
+static void taking_begin(struct taking *t, struct cpu *cpu, bool all)
+{
+    t->cpu = cpu;
+    t->batch.host = t->batch.guest = 0;
+    t->change.dead = NULL;
+    t->left = STEP;
+    t->all = all;
+}
 
 static void range_free(struct mem_range *r)
 {
@@ -154,8 +193,8 @@ static void range_free(struct mem_range *r)
     mem_free(kern()->mem, r->space->quota, r, sizeof(*r));
 }
 
-/* One run of the range's pages, from the lowest on. No large page reaches out of a range, so that unmapping cannot fail. */
-static void take_run(struct taking *t, struct mem_range *r)
+/* One run of the range's pages, from the lowest on. True: that was all of it. No large page reaches out of a range, so that unmapping cannot fail. */
+static bool take_run(struct taking *t, struct mem_range *r)
 {
     struct space_mem *s = r->space;
     u64 done;
@@ -170,77 +209,105 @@ static void take_run(struct taking *t, struct mem_range *r)
     if (done == r->count) {
         mem_index_remove(&s->index, r);
         range_free(r);
-        return;
+        return true;
     }
     /* Its place in the index stays the same: nothing lies between the old and the new first page. */
     r->page += done;
     r->frame += done;
     r->count -= done;
+    return false;
+}
+
+/* The next one to be taken, and whole: another CPU may have delegated across an edge since prepare. STATUS_RESTART: look for the part again. */
+static out_of_line enum status find_next(struct part *p, bool self, struct mem_range **out)
+{
+    struct mem_range *r = p->descendants ? overlapping(p, &p->passed) : NULL;
+    *out = r;
+    if (!r && self)
+        *out = r = p->range;
+    if (!r || inside(p, r))
+        return OK;
+    const enum status st = cut(r, p);
+    return st == OK ? STATUS_RESTART : st;
 }
 
 /* Everything derived from the part, then with self the part. STATUS_RESTART: look for the part again. derive_lock held. */
-static enum status take_part(struct taking *t, const struct part *p, bool self)
+static enum status take_part(struct taking *t, struct part *p, bool self)
 {
-    struct derive *passed = NULL;
+    struct mem_range *r = p->first;
     for (;;) {   /* bound: t->left */
-        struct mem_range *r = overlapping(p, &passed);
-        if (!r && !self)
-            return OK;
-        if (!r)
-            r = p->range;
-        u32 cuts = 0;
-        const enum status st = cut(r, p, &cuts);   /* only if another CPU delegated across an edge since prepare */
-        if (st != OK)
-            return st;
-        if (cuts || !t->left)
+        if (!r) {
+            const enum status st = find_next(p, self, &r);
+            if (st != OK || !r)
+                return st;
+        }
+        if (!t->left)
             return STATUS_RESTART;
         const bool last = r == p->range;
-        take_run(t, r);
+        p->descendants -= take_run(t, r);
         if (last)
             return STATUS_RESTART;
+        if (!p->descendants && !self)
+            return OK;
+        r = NULL;
     }
 }
 
 /* Before the lock is dropped. */
-static void taking_end(struct taking *t, struct space_mem *s)
+static inline void taking_end(struct taking *t, struct space_mem *s)
 {
-    const u64 generation = tlb_batch_request(t->cpu, &t->batch);
-    ptab_release(t->cpu, &s->ptab, &t->change, generation);
+    const u64 generation = t->batch.host | t->batch.guest ? tlb_batch_request(t->cpu, &t->batch) : 0;
+    if (t->change.dead)
+        ptab_release(t->cpu, &s->ptab, &t->change, generation);
 }
 
-/* Up to STEP runs from *page on. OK: nothing is left below end; STATUS_RESTART: there may be more. */
-static enum status take_step(struct taking *t, struct space_mem *s, u64 *page, u64 end, bool self)
+static out_of_line bool look_again(struct revoke *r)
 {
-    struct part p;
-    while (part_at(s, *page, end, &p)) {
-        const enum status st = take_part(t, &p, self);
+    r->part.first = NULL;
+    r->part.passed = NULL;
+    r->part.descendants = ~0u;
+    return part_at(r->space, r->page, r->end, &r->part);
+}
+
+/* Up to STEP runs. OK: nothing is left; STATUS_RESTART: there may be more. */
+static enum status take_step(struct taking *t, struct revoke *r)
+{
+    while (r->part.range || look_again(r)) {
+        const enum status st = take_part(t, &r->part, r->self);
+        if (st == OK && r->part.end == r->end)
+            return OK;
         if (st == OK)
-            *page = p.end;
+            r->page = r->part.end;
         else if (st != STATUS_RESTART || !t->left)
             return st;
+        r->part.range = NULL;
     }
     return OK;
 }
 
 enum status space_mem_revoke(struct cpu *cpu, struct space_mem *s, u64 page, u64 count, bool self, u64 *generation)
 {
+    struct revoke r;
     *generation = 0;
-    if (page >= s->page_end || count > s->page_end - page)
+    if (page >= s->ptab.page_end || count > s->ptab.page_end - page)
         return STATUS_ARG;
-    const u64 end = page + count;
-    enum status st = prepare(s, page, end, self);
-    if (st != OK)
-        return st;
-    do {
-        struct taking t = { .cpu = cpu, .left = STEP };
-        lock_take(&kern()->derive_lock);
-        st = take_step(&t, s, &page, end, self);
+    r.space = s;
+    r.page = page;
+    r.end = page + count;
+    r.self = self;
+    lock_take(&kern()->derive_lock);
+    enum status st = prepare(&r);
+    while (st == OK) {
+        struct taking t;
+        taking_begin(&t, cpu, false);
+        st = take_step(&t, &r);
         taking_end(&t, s);
         *generation = tlb_owed();
-        lock_drop(&kern()->derive_lock);
-        if (st == STATUS_RESTART && t.left < STEP && mach_preempt_pending())
-            return st;
-    } while (st == STATUS_RESTART);
+        if (st != STATUS_RESTART)
+            break;
+        st = breathe(&r, t.left < STEP);
+    }
+    lock_drop(&kern()->derive_lock);
     return st;
 }
 
@@ -248,10 +315,11 @@ enum status space_mem_clear(struct cpu *cpu, struct space_mem *s, u64 *generatio
 {
     bool more = true;
     while (more) {
-        struct taking t = { .cpu = cpu, .left = STEP, .all = true };
+        struct taking t;
+        taking_begin(&t, cpu, true);
         lock_take(&kern()->derive_lock);
         while (t.left && s->index)
-            take_run(&t, s->index);
+            (void)take_run(&t, s->index);
         more = s->index != NULL;
         if (!more)
             tlb_batch_add(&t.batch, s);   /* its tables go next, those too that are empty: a CPU may walk through them */

@@ -166,8 +166,7 @@ static inline enum status copy(struct cap_slot *from, struct cap_slot *to, u32 p
     if (unlikely(!to || atomic_load(&to->word)))
         return STATUS_EXISTS;
     object_ref(word_object(word));
-    derive_init(&to->derive, SPACE_OBJECT);
-    derive_add(&from->derive, &to->derive);
+    derive_add(&from->derive, &to->derive, SPACE_OBJECT);
     atomic_store(&to->word, word & (~OBJ_PERM_MASK | perms));
     return OK;
 }

@@ -7,7 +7,7 @@
  *   NPT   as host; every nested access is a user access: US = 1 in all levels (AMD APM 2 15.25.5)
  *
  * Rights: x86 has no write-only or execute-only pages in the host format, and EPT refuses W without R (misconfiguration), so callers ask
- * for R always. In the host format W and X together become W: no memory of ours is entered writable and executable. A guest's memory is
+ * for R always: there is no word for less. In the host format W and X together become W: no memory of ours is entered writable and executable. A guest's memory is
  * its own: what it may write and execute is said by its own tables, so the nested formats have both. */
 #include "ptab.h"
 
@@ -16,7 +16,6 @@
 #define US   bit(2)
 #define A    bit(5)
 #define D    bit(6)
-#define PS   PTAB_LARGE
 #define NX   bit(63)
 
 #define EPT_R  bit(0)
@@ -27,23 +26,6 @@
 #define EPT_D  bit(9)
 
 /* ---- Long mode: host and NPT ---- */
-
-static u64 long_leaf(u64 at, u32 rights, u32 level)
-{
-    const bool write = rights & RIGHT_W, execute = rights & RIGHT_X && !write;
-    return at | P | US | (write ? RW : 0) | (execute ? 0 : NX) | (level ? PS : 0);
-}
-
-/* Nested. */
-static u64 npt_leaf(u64 at, u32 rights, u32 level)
-{
-    return at | P | US | (rights & RIGHT_W ? RW : 0) | (rights & RIGHT_X ? 0 : NX) | (level ? PS : 0);
-}
-
-static u64 long_table(u64 at)
-{
-    return at | P | RW | US;
-}
 
 static u32 long_rights(u64 word)
 {
@@ -56,16 +38,6 @@ static u64 long_keep(u64 word)
 }
 
 /* ---- EPT ---- */
-
-static u64 ept_leaf(u64 at, u32 rights, u32 level)
-{
-    return at | EPT_WB | EPT_R | (rights & RIGHT_W ? EPT_W : 0) | (rights & RIGHT_X ? EPT_X : 0) | (level ? PS : 0);
-}
-
-static u64 ept_table(u64 at)
-{
-    return at | EPT_R | EPT_W | EPT_X;
-}
 
 static u32 ept_rights(u64 word)
 {
@@ -81,8 +53,8 @@ const struct ptab_format ptab_host = {
     .name = "host",
     .address_bits = 47,
     .machine_first = 256,
-    .leaf = long_leaf,
-    .table = long_table,
+    .leaf = { [1] = P | US | NX, [3] = P | US | RW | NX, [5] = P | US, [7] = P | US | RW | NX },
+    .table = P | RW | US,
     .present = P,
     .rights = long_rights,
     .keep = long_keep,
@@ -92,8 +64,8 @@ const struct ptab_format ptab_ept = {
     .name = "EPT",
     .address_bits = 48,
     .machine_first = 512,
-    .leaf = ept_leaf,
-    .table = ept_table,
+    .leaf = { [1] = EPT_WB | EPT_R, [3] = EPT_WB | EPT_R | EPT_W, [5] = EPT_WB | EPT_R | EPT_X, [7] = EPT_WB | EPT_R | EPT_W | EPT_X },
+    .table = EPT_R | EPT_W | EPT_X,
     .present = EPT_R | EPT_W | EPT_X,
     .rights = ept_rights,
     .keep = ept_keep,
@@ -103,8 +75,8 @@ const struct ptab_format ptab_npt = {
     .name = "NPT",
     .address_bits = 48,
     .machine_first = 512,
-    .leaf = npt_leaf,
-    .table = long_table,
+    .leaf = { [1] = P | US | NX, [3] = P | US | RW | NX, [5] = P | US, [7] = P | US | RW },
+    .table = P | RW | US,
     .present = P,
     .rights = long_rights,
     .keep = long_keep,

@@ -23,7 +23,7 @@ static void memory(struct fuzz *z, struct space_mem *space, bool self)
 {
     u64 generation;
     enum status s;
-    while ((s = space_mem_revoke(fixture_cpu(z->f, 0), space, 0, space->page_end, self, &generation)) == STATUS_RESTART)
+    while ((s = space_mem_revoke(fixture_cpu(z->f, 0), space, 0, space->ptab.page_end, self, &generation)) == STATUS_RESTART)
         fixture_interrupts(z->f);
     if (s != OK)
         fuzz_fail(z, "the end: pages are not taken back: status %u", s);

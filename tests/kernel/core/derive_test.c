@@ -21,9 +21,9 @@ static void build(struct derive *n)
 {
     for (u32 i = 0; i < NODES; i++)
         derive_init(&n[i], 1);
-    derive_add(&n[0], &n[2]);
-    derive_add(&n[0], &n[1]);
-    derive_add(&n[1], &n[3]);
+    derive_add(&n[0], &n[2], 0);
+    derive_add(&n[0], &n[1], 0);
+    derive_add(&n[1], &n[3], 0);
 }
 
 static void a_new_node_is_a_tree_of_its_own(void **state)
@@ -58,7 +58,7 @@ static void siblings_never_inherit(void **state)
 {
     struct derive n[NODES];
     build(n);
-    derive_add(&n[2], &n[4]);
+    derive_add(&n[2], &n[4], 0);
     derive_remove(&n[2]);
     assert_string_equal(below(n, 1), "d");
     assert_string_equal(below(n, 0), "bde");

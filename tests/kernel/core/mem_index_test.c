@@ -17,6 +17,8 @@ static u32 check(const struct mem_range *r, u64 from, u64 end)
     const u32 left = check(r->child[0], from, r->page), right = check(r->child[1], r->page + r->count, end);
     assert_true(left <= right + 1 && right <= left + 1);
     assert_int_equal(r->height, 1 + max(left, right));
+    for (u32 side = 0; side < 2; side++)
+        assert_true(!r->child[side] || r->child[side]->parent == r);
     return r->height;
 }
 
@@ -102,5 +104,29 @@ static void find_and_from_agree_with_a_plain_search(void **state)
     assert_null(mem_index_from(NULL, 0));
 }
 
-TEST_GROUP(mem_index, cmocka_unit_test(permutations_of_six_keep_the_tree), cmocka_unit_test(many_in_mixed_order_stay_balanced),
+/* The place of each page that is not covered: what is put there stands in order, and the tree is a correct one again. */
+static void a_place_is_where_it_belongs(void **state)
+{
+    struct mem_range *root = NULL, between = { .count = 1 };
+    struct mem_place at;
+    assert_null(mem_index_place(&root, 7, &at));
+    assert_ptr_equal(at.link, &root);
+    for (u32 i = 0; i < 20; i++)
+        mem_index_insert(&root, range(i * 7 % 20));
+    for (u64 page = 0; page < 220; page++) {
+        assert_ptr_equal(mem_index_place(&root, page, &at), mem_index_from(root, page));
+        if (mem_index_find(root, page))
+            continue;
+        between.page = page;
+        mem_index_insert_at(&root, &at, &between);
+        assert_null(root->parent);
+        check(root, 0, ~0ul);
+        assert_ptr_equal(mem_index_find(root, page), &between);
+        mem_index_remove(&root, &between);
+        check(root, 0, ~0ul);
+        assert_int_equal(count(root), 20);
+    }
+}
+
+TEST_GROUP(mem_index, cmocka_unit_test(a_place_is_where_it_belongs), cmocka_unit_test(permutations_of_six_keep_the_tree), cmocka_unit_test(many_in_mixed_order_stay_balanced),
            cmocka_unit_test(ascending_order_stays_balanced), cmocka_unit_test(find_and_from_agree_with_a_plain_search));

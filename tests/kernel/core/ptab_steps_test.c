@@ -135,7 +135,7 @@ static void race(struct fixture *f, u64 other_page, u32 *first, u32 *second)
 {
     *first = *second = 0;
     f->other_page = other_page;
-    for (f->at = 1, f->points = f->at; f->points >= f->at; f->at++) {
+    for (f->at = 1, f->other = OK; f->other != STATUS_COUNT; f->at++) {
         u64 done;
         f->points = 0;
         f->other = STATUS_COUNT;

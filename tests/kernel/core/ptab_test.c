@@ -76,6 +76,7 @@ static void nothing_is_mapped_over_something(void **state)
     assert_int_equal(ptab_map(&f->p, PAGE_1G + 1, 51, 1, RIGHT_R, &f->change, &done), STATUS_EXISTS);  /* inside a large page */
     assert_int_equal(ptab_map(&f->p, PAGE_1G, 0, PTAB_SPAN(2), RIGHT_R, &f->change, &done), STATUS_EXISTS);
     assert_int_equal(ptab_reserve(&f->p, PAGE_1G + 1, 51, 1, &done), STATUS_EXISTS);
+    assert_int_equal(ptab_reserve(&f->p, PAGE_2M + 5, 51, 2, &done), STATUS_EXISTS);
     assert_int_equal(done, 77);
     assert_int_equal(used(f), charged);
     assert_false(f->change.flush);
@@ -272,6 +273,54 @@ static void a_table_that_cannot_be_buried_stays(void **state)
     is_mapped(f, PAGE_4K, 6, RIGHT_R, 0);
 }
 
+/* A table of leaves that was used last is remembered: not for other pages, and not when it is gone. */
+static void a_table_that_is_gone_is_not_used_again(void **state)
+{
+    struct fixture *f = *state;
+    map(f, PAGE_4K, 5, 1, RIGHT_R);
+    map(f, PAGE_2M, 6, 1, RIGHT_R);
+    map(f, PAGE_2M + 1, 7, 1, RIGHT_R);
+    map(f, PAGE_4K + 1, 8, 1, RIGHT_R);
+    is_mapped(f, PAGE_4K, 5, RIGHT_R, 0);
+    is_mapped(f, PAGE_4K + 1, 8, RIGHT_R, 0);
+    is_mapped(f, PAGE_2M, 6, RIGHT_R, 0);
+    is_mapped(f, PAGE_2M + 1, 7, RIGHT_R, 0);
+    for (u32 turn = 0; turn < 2; turn++) {
+        unmap(f, PAGE_4K, 2);
+        ptab_reclaim(&f->p, PAGE_4K, &f->change);
+        is_absent(f, PAGE_4K);
+        ptab_release(f->w->cpu, &f->p, &f->change, 0);
+        core_settle(f->w);
+        map(f, PAGE_4K, 9, 2, RIGHT_R);
+        is_mapped(f, PAGE_4K + 1, 10, RIGHT_R, 0);
+    }
+    is_absent(f, 0);
+    map(f, 0, 11, 1, RIGHT_R);   /* no table was remembered for page 0 */
+    is_mapped(f, 0, 11, RIGHT_R, 0);
+}
+
+/* Whichever entry goes last, and whichever stays: a table is found empty exactly when it is. */
+static void one_entry_keeps_its_table(void **state)
+{
+    struct fixture *f = *state;
+    static const u64 at[] = { 0, 1, 2, 255, 256, 510, 511 };
+    for (u32 i = 0; i < array_size(at); i++)
+        for (u32 k = 0; k < array_size(at); k++) {
+            map(f, PAGE_2M + at[i], 1, 1, RIGHT_R);
+            if (k != i)
+                map(f, PAGE_2M + at[k], 1, 1, RIGHT_R);
+            unmap(f, PAGE_2M + at[i], 1);
+            ptab_reclaim(&f->p, PAGE_2M + at[i], &f->change);
+            assert_int_equal(f->change.dead != NULL, k == i);
+            ptab_release(f->w->cpu, &f->p, &f->change, 0);
+            unmap(f, PAGE_2M + at[k], 1);
+            ptab_reclaim(&f->p, PAGE_2M + at[k], &f->change);
+            ptab_release(f->w->cpu, &f->p, &f->change, 0);
+            core_settle(f->w);
+            assert_int_equal(used(f), PAGE_SIZE);
+        }
+}
+
 static void only_the_host_shares_the_machines_half(void **state)
 {
     struct fixture *f = *state;
@@ -305,4 +354,5 @@ TEST_GROUP(ptab, EACH(rights_are_entered_as_asked), EACH(large_pages_follow_alig
            EACH(split_at_an_edge_changes_nothing_else), EACH(a_map_that_gets_no_table_changes_nothing),
            EACH(an_unmap_that_cannot_split_changes_nothing), EACH(after_reserve_map_needs_no_memory),
            EACH(an_empty_table_is_used_again), EACH(dead_tables_wait_for_every_cpu), EACH(a_table_that_cannot_be_buried_stays),
+           EACH(a_table_that_is_gone_is_not_used_again), EACH(one_entry_keeps_its_table),
            EACH(only_the_host_shares_the_machines_half), EACH(destroy_frees_tables_of_every_level));

@@ -81,6 +81,13 @@ static inline enum status delegate(struct fixture *f, u32 from, u64 page, u32 to
     return s;
 }
 
+/* What is left of a delegation that was preempted. */
+static inline enum status delegate_on(struct fixture *f, u32 from, u64 page, u32 to, u64 target, u64 count, u32 rights, u64 *done)
+{
+    struct mem_delegation d = { &f->s[from], &f->s[to], page, target, count, rights, .begun = true };
+    return space_mem_delegate_part(&d, done);
+}
+
 static inline enum status revoke(struct fixture *f, u32 space, u64 page, u64 count, bool self)
 {
     u64 g;

@@ -319,17 +319,19 @@ static void a_delegation_during_a_revoke_is_before_or_after_it(void **state)
     assert_true(refused && taken > 2);
 }
 
-/* The same without self: the delegation may come between the cutting and the taking, over an edge that was not there to be cut. */
+/* The same without self: the delegation may come between the cutting and the taking, over an edge that was not there to be cut. Two
+ * ranges are revoked from: one would be taken in one go. */
 static void a_delegation_over_a_fresh_edge_is_cut(void **state)
 {
     struct fixture *f = *state;
     u32 cut = 0, whole = 0;
-    assert_int_equal(delegate(f, ROOT, R0, A, 0x101, 32, RW), OK);
+    assert_int_equal(delegate(f, ROOT, R0, A, 0x101, 15, RW), OK);
+    assert_int_equal(delegate(f, ROOT, R0 + 15, A, 0x110, 17, RW), OK);
     for (f->at = 1; f->at < 30; f->at++) {
         f->points = 0;
         f->other = STATUS_COUNT;
         sim_unit_hook(f->w->sim, other_delegate_hook, f);
-        const enum status s = revoke(f, A, 0x108, 8, false);
+        const enum status s = revoke(f, A, 0x108, 16, false);
         (void)atomic_load(&f->s[A].cpus);   /* a last point, after the revoke */
         sim_unit_hook(f->w->sim, NULL, NULL);
         assert_int_equal(s, OK);

@@ -3,6 +3,7 @@
 #include "space_mem_fixture.h"
 
 #define THERE 0x10000ul
+#define EDGE  (THERE + 504)   /* eight pages below the end of a table: what reaches over it takes more than one breath */
 #define STEP_PAGES (4 * 512ul)
 
 static u32 pages_at(struct fixture *f, u32 space, u64 page, u64 count)
@@ -63,6 +64,62 @@ static void steps_of_filling_are_turns(void **state)
     assert_in_range(done, 1, STEP_PAGES);
     core_ipi(f->w, 0);
     assert_int_equal(pages_at(f, A, THERE + 1, N0), done);
+}
+
+/* Eight tables and two breaths, but one piece: one node is all it needs, and a rest that goes on needs none. */
+static void a_long_piece_needs_one_node(void **state)
+{
+    struct fixture *f = *state;
+    u64 done, n;
+    for (u64 at = 0; at < N0; at += n)
+        assert_int_equal(ptab_reserve(&f->s[A].ptab, THERE + 1 + at, 1, N0 - at, &n), OK);
+    const u64 price = mem_charge(sizeof(struct mem_range)), before = used(f);
+    atomic_store(&f->w->quota.limit, before + price);
+    assert_int_equal(space_mem_delegate(&f->s[ROOT], R0, &f->s[A], THERE + 1, N0, RW, &done), OK);
+    assert_int_equal(done, N0);
+    assert_int_equal(used(f), before + price);
+    atomic_store(&f->w->quota.limit, CORE_QUOTA);
+    expect(f, A, THERE, N0 + 2, THERE + 1, THERE + 1 + N0, F0);
+    assert_int_equal(revoke(f, A, THERE + 1, N0, true), OK);
+    assert_true(used(f) < before);   /* and the tables */
+}
+
+/* What is in the way comes before what is not there, if it is but the last page. */
+static void the_last_page_is_in_the_way(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(delegate(f, ROOT, R0, A, THERE + 16, 1, RW), OK);
+    assert_int_equal(delegate(f, ROOT, R1, A, THERE, 17, RW), STATUS_EXISTS);
+    assert_int_equal(delegate(f, ROOT, R1, A, THERE - 1, 17, RW), STATUS_RANGE);
+    assert_int_equal(delegate(f, ROOT, R1, A, THERE, 16, RW), OK);
+}
+
+/* Pieces within one table are filled while the lock is held once: nobody sees a part of them. */
+static u32 parts_seen;
+
+static void look_for_parts(void *arg)
+{
+    struct fixture *const f = arg;
+    if (!core_unlocked(f->w))
+        return;
+    sim_unit_hook(f->w->sim, NULL, NULL);
+    const u32 n = pages_at(f, B, THERE, 3);
+    parts_seen += n != 0 && n != 3;
+    sim_unit_hook(f->w->sim, look_for_parts, f);
+}
+
+static void pieces_in_one_table_come_at_once(void **state)
+{
+    struct fixture *f = *state;
+    for (u32 i = 0; i < 3; i++)
+        assert_int_equal(delegate(f, ROOT, R0 + 100 * i, A, THERE + i, 1, RW), OK);
+    parts_seen = 0;
+    sim_unit_hook(f->w->sim, look_for_parts, f);
+    const enum status st = delegate(f, A, THERE, B, THERE, 3, RW);
+    sim_unit_hook(f->w->sim, NULL, NULL);
+    assert_int_equal(st, OK);
+    assert_int_equal(parts_seen, 0);
+    assert_int_equal(pages_at(f, B, THERE, 3), 3);
 }
 
 /* Whatever allocation fails of a delegation in three pieces: nothing has arrived. */
@@ -189,7 +246,7 @@ static void act(void *arg)
     m->acted = true;
     core_cpu(f->w, 1);
     if (m->fills)
-        f->other = space_mem_delegate(&f->s[ROOT], R1, &f->s[B], THERE + 15, 1, RIGHT_R, &done);
+        f->other = space_mem_delegate(&f->s[ROOT], R1, &f->s[B], EDGE + 15, 1, RIGHT_R, &done);
     else
         f->other = space_mem_revoke(f->w->kern->cpu[1], &f->s[A], THERE + 12, 1, true, &done);
     core_cpu(f->w, 0);
@@ -206,14 +263,14 @@ static void run_meanwhile(struct fixture *f, bool fills, enum status expected)
         f->points = 0;
         m.acted = false;
         sim_unit_hook(f->w->sim, act, &m);
-        const enum status st = space_mem_delegate(&f->s[A], THERE, &f->s[B], THERE, 16, RW, &done);
+        const enum status st = space_mem_delegate(&f->s[A], THERE, &f->s[B], EDGE, 16, RW, &done);
         sim_unit_hook(f->w->sim, NULL, NULL);
         assert_true(st == OK || st == expected);
         stopped += st == expected;
         if (st == OK && m.acted && !fills)
-            assert_int_equal(frame_at(f, B, THERE + 12), 0);   /* delegated and taken */
-        assert_true(pages_at(f, B, THERE, 16) <= 16);          /* what is held is mapped, and nothing else */
-        assert_int_equal(revoke(f, B, THERE, 16, true), OK);
+            assert_int_equal(frame_at(f, B, EDGE + 12), 0);   /* delegated and taken */
+        assert_true(pages_at(f, B, EDGE, 16) <= 16);          /* what is held is mapped, and nothing else */
+        assert_int_equal(revoke(f, B, EDGE, 16, true), OK);
         assert_int_equal(revoke(f, A, THERE, 16, true), OK);
         core_settle(f->w);
         assert_true(f->at < 3000);
@@ -254,20 +311,21 @@ static void the_source_is_cut_meanwhile(void **state)
     struct meanwhile m = { .f = f, .acted = true };
     u32 stopped = 0;
     assert_int_equal(delegate(f, ROOT, R1, B, THERE + 100, 1, RIGHT_R), OK);   /* makes the tables */
+    assert_int_equal(delegate(f, ROOT, R1, B, EDGE + 100, 1, RIGHT_R), OK);
     for (f->at = 0; m.acted; f->at++) {
         u64 done;
         assert_int_equal(delegate(f, ROOT, R0, A, THERE, 16, RW), OK);
         f->points = 0;
         m.acted = false;
         sim_unit_hook(f->w->sim, cut, &m);
-        const enum status st = space_mem_delegate(&f->s[A], THERE, &f->s[B], THERE, 16, RW, &done);
+        const enum status st = space_mem_delegate(&f->s[A], THERE, &f->s[B], EDGE, 16, RW, &done);
         sim_unit_hook(f->w->sim, NULL, NULL);
         atomic_store(&f->w->quota.limit, CORE_QUOTA);
         assert_true(!m.acted || f->other == STATUS_RESTART);   /* all is still there */
         assert_true(st == OK ? done == 16 : st == STATUS_QUOTA && (done == 0 || done == 8));
-        assert_int_equal(pages_at(f, B, THERE, 16), done);
+        assert_int_equal(pages_at(f, B, EDGE, 16), done);
         stopped += done == 8;
-        assert_int_equal(revoke(f, B, THERE, 16, true), OK);
+        assert_int_equal(revoke(f, B, EDGE, 16, true), OK);
         assert_int_equal(revoke(f, A, THERE, 16, true), OK);
         core_settle(f->w);
         assert_true(f->at < 3000);
@@ -276,6 +334,7 @@ static void the_source_is_cut_meanwhile(void **state)
 }
 
 TEST_GROUP(space_mem_steps, T(ranges_behind_the_end), T(steps_are_bounded), T(steps_of_filling_are_turns), T(all_pieces_or_none),
+           T(a_long_piece_needs_one_node), T(pieces_in_one_table_come_at_once), T(the_last_page_is_in_the_way),
            T(revoke_goes_on_with_the_next_range), T(a_revoke_that_fails_takes_nothing), T(a_poor_descendant_stops_all), T(cuts_are_turns),
            T(the_source_is_taken_meanwhile),
            T(the_target_is_filled_meanwhile), T(the_source_is_cut_meanwhile));

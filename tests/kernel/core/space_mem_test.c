@@ -126,7 +126,7 @@ static void aligned_ranges_use_few_tables(void **state)
 static enum status delegate_rest(struct fixture *f, u64 page, u64 target, u64 count, u32 rights)
 {
     u64 done;
-    return space_mem_delegate_rest(&f->s[ROOT], page, &f->s[A], target, count, rights, &done);
+    return delegate_on(f, ROOT, page, A, target, count, rights, &done);
 }
 
 static void neighbours_are_one_range_only_if_they_continue(void **state)
@@ -197,7 +197,8 @@ static void a_preempted_delegate_goes_on(void **state)
     enum status s;
     do {
         core_preempt(f->w);
-        s = (total ? space_mem_delegate_rest : space_mem_delegate)(&f->s[ROOT], R0 + total, &f->s[A], 0x101 + total, N0 - total, RW, &done);
+        s = total ? delegate_on(f, ROOT, R0 + total, A, 0x101 + total, N0 - total, RW, &done)
+                  : space_mem_delegate(&f->s[ROOT], R0, &f->s[A], 0x101, N0, RW, &done);
         total += done;
         expect(f, A, 0x100, N0 + 2, 0x101, 0x101 + total, F0);
         restarts += s == STATUS_RESTART;

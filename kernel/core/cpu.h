@@ -20,7 +20,7 @@ struct space_mem;
 #define DUE_PROTECT 0x4u           /* something is done against speculation: protect.h. Constant after boot */
 #define DUE_FPU     0x8u           /* CR0.TS is clear */
 #define DUE_FOLLOW  0x10u          /* current runs on behalf of an EC_HELPING one: whoever runs after it must be looked for */
-#define DUE_XCR0    0x20u          /* XCR0 is that of a guest which current ran */
+#define DUE_XCR0    0x20u          /* XCR0 is that of the guest that ran last */
 #define DUE_STAYS   (DUE_FPU | DUE_FOLLOW | DUE_XCR0)   /* nothing to the EC that is current, if it stays so */
 
 struct cpu {

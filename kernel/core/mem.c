@@ -177,19 +177,28 @@ static void *slot_take(struct mem *m, u32 class)
     return slot;
 }
 
-static void slot_give(struct mem *m, u32 i, const u8 *where)
+/* The page was full, or is empty now: it changes its list. */
+static out_of_line void slot_moves_page(struct mem *m, u32 i, u32 class)
 {
-    struct page *p = &m->page[i];
-    const u32 class = p->order, slot = (u32)(where - page_base(m, i)) / class_bytes[class];
-    if (p->slots & bit(slot) || where != page_base(m, i) + slot * class_bytes[class])
-        mach_panic("mem_free: slot is not live");
-    if (!p->slots)
+    if (m->page[i].used == PAGE_SIZE / class_bytes[class] - 1)
         list_push(m, &m->slots[class], i);
-    p->slots |= bit(slot);
-    if (--p->used)
+    if (m->page[i].used)
         return;
     list_remove(m, &m->slots[class], i);
     block_give(m, i, 0);
+}
+
+static inline void slot_give(struct mem *m, u32 i, u32 class, const void *where)
+{
+    struct page *const p = &m->page[i];
+    const u32 bytes = class_bytes[class], offset = (u32)((u64)where & PAGE_MASK), slot = offset / bytes;
+    const u64 before = p->slots;
+    if (unlikely(p->state != PAGE_SLOTS || p->order != class || before & bit(slot) || offset != slot * bytes))
+        mach_panic("mem_free: slot is not live or of another size");
+    p->slots = before | bit(slot);
+    p->used--;
+    if (unlikely(!before || !p->used))
+        slot_moves_page(m, i, class);
 }
 
 /* ---- Quotas ---- */
@@ -290,24 +299,41 @@ enum status mem_alloc(struct mem *m, struct quota *q, u64 bytes, void **out)
     return hand_out(p, bytes, charge, out);
 }
 
-void mem_free(struct mem *m, struct quota *q, void *p, u64 bytes)
+static void given(struct mem *m, struct quota *q, u64 charge)
 {
-    const u64 charge = mem_charge(bytes);
-    const u64 i = (u64)((u8 *)p - m->base) >> PAGE_BITS;
-    if (i >= m->pages)
-        mach_panic("mem_free: not in the pool");
-    lock_take(&m->lock);
-    mach_mem_state(p, charge, MEM_FREE);   /* behind a locked operation: no store to it is on its way any more */
-    const struct page *page = &m->page[i];
-    if (page->state == PAGE_SLOTS && bytes <= SLOT_BYTES_MAX && class_of(bytes) == page->order)
-        slot_give(m, (u32)i, p);
-    else if (page->state == PAGE_BLOCK && p == page_base(m, (u32)i) && charge == PAGE_SIZE << page->order)
-        block_give(m, (u32)i, page->order);
-    else
-        mach_panic("mem_free: block is not live or of another size");
     m->free_bytes += charge;
     lock_drop(&m->lock);
     atomic_add(&q->used, -charge);
+}
+
+/* Page i, or none of the pool. */
+static out_of_line void free_block(struct mem *m, struct quota *q, void *p, u64 bytes, u64 i)
+{
+    const u64 charge = mem_charge(bytes);
+    if (i >= m->pages)
+        mach_panic("mem_free: not in the pool");
+    lock_take(&m->lock);
+    mach_mem_state(p, charge, MEM_FREE);
+    const struct page *const page = &m->page[i];
+    if (page->state != PAGE_BLOCK || p != page_base(m, (u32)i) || charge != PAGE_SIZE << page->order)
+        mach_panic("mem_free: block is not live or of another size");
+    block_give(m, (u32)i, page->order);
+    given(m, q, charge);
+}
+
+void mem_free(struct mem *m, struct quota *q, void *p, u64 bytes)
+{
+    const u64 i = (u64)((u8 *)p - m->base) >> PAGE_BITS;
+    if (unlikely(i >= m->pages || bytes > SLOT_BYTES_MAX)) {
+        free_block(m, q, p, bytes, i);
+        return;
+    }
+    const u32 class = class_of(bytes);
+    const u64 charge = class_bytes[class];
+    lock_take(&m->lock);
+    mach_mem_state(p, charge, MEM_FREE);   /* behind a locked operation: no store to it is on its way any more */
+    slot_give(m, (u32)i, class, p);
+    given(m, q, charge);
 }
 
 u64 mem_free_bytes(struct mem *m)

@@ -35,9 +35,10 @@ static struct cap_slot *slot_held(const struct space_obj *s, u64 selector)
     return slot && atomic_load(&slot->word) ? slot : NULL;
 }
 
-static bool range_ok(u64 selector, u64 count)
+/* Not none. */
+static inline bool range_ok(u64 selector, u64 count)
 {
-    return selector < SEL_COUNT && count <= SEL_COUNT - selector;
+    return count - 1 < SEL_COUNT && selector <= SEL_COUNT - count;
 }
 
 enum status space_obj_lookup(const struct space_obj *s, u64 selector, enum object_type type, u32 perms, struct object **out)

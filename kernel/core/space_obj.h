@@ -36,7 +36,7 @@ must_check enum status space_obj_reserve(struct space_obj *s, u64 selector, stru
 /* The first capability to a new object, all permissions. Takes over the caller's reference. STATUS_EXISTS: somebody was faster. */
 must_check enum status space_obj_fill(struct cap_slot *slot, struct object *o);
 must_check enum status space_obj_insert(struct space_obj *s, u64 selector, struct object *o);   /* both */
-/* Copy count capabilities with at most perms. Every source slot must hold one (STATUS_RANGE), every target slot be empty (STATUS_EXISTS).
+/* Copy count > 0 capabilities with at most perms. Every source slot must hold one (STATUS_RANGE), every target slot be empty (STATUS_EXISTS).
  * All checks and allocations come first: a failing call leaves nothing, but for target slots that somebody filled meanwhile. Bounded steps:
  * with STATUS_RESTART *done of them are finished; go on with the rest. */
 must_check enum status space_obj_delegate(struct space_obj *from, u64 selector, struct space_obj *to, u64 target, u64 count, u32 perms, u64 *done);

@@ -96,7 +96,7 @@ static u64 mask(const struct cpu *cpu)
     return cpu->xcr0 ? cpu->xcr0 : ~0ul;
 }
 
-void fpu_switch(struct cpu *cpu, void *image)
+seldom void fpu_switch(struct cpu *cpu, void *image)
 {
     xcr0_back(cpu);
     ts(cpu, image != NULL);
@@ -113,7 +113,7 @@ void fpu_switch(struct cpu *cpu, void *image)
         mach_panic("fpu: the processor refuses the reset state");
 }
 
-void fpu_lend(struct cpu *cpu, void *image, u64 xcr0)
+seldom void fpu_lend(struct cpu *cpu, void *image, u64 xcr0)
 {
     if (cpu->fpu_owner != image)
         fpu_switch(cpu, image);
@@ -121,7 +121,7 @@ void fpu_lend(struct cpu *cpu, void *image, u64 xcr0)
     xcr0_load(cpu, xcr0);
 }
 
-void fpu_flush(struct cpu *cpu, void *image)
+seldom void fpu_flush(struct cpu *cpu, void *image)
 {
     if (!image || cpu->fpu_owner != image)
         return;

@@ -127,7 +127,7 @@ static seldom struct resume *complete_early(struct cpu *cpu, struct ec *ec, u32 
     return &ec->resume;
 }
 
-void vcpu_abandon(struct ec *ec)
+seldom void vcpu_abandon(struct ec *ec)
 {
     ec->vcpu->valid = 0;   /* the guest has gone on since */
     leave(ec, ec->vcpu);
@@ -200,7 +200,7 @@ void vcpu_kick(struct cpu *cpu, struct vcpu *v)
         apic_ipi(cpu, cpu->kern->cpu[v->object.cpu]);
 }
 
-enum status vcpu_fetch(struct cpu *cpu, struct vcpu *v, u32 groups)
+seldom enum status vcpu_fetch(struct cpu *cpu, struct vcpu *v, u32 groups)
 {
     if (v->object.cpu != cpu->id)
         return STATUS_CPU;

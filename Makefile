@@ -220,7 +220,7 @@ build/bench/hosted: bench/hosted.c build/plain/kernel.o build/plain/libsim.a
 # gcc links with all code in view: short functions of other files are inlined, on every path. clang's build has no linker for that here.
 # What runs once, or says what went wrong, is built small.
 BAREFLAGS := -O2 -g -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only
-SMALL := $(patsubst %,kernel/core/%.c,boot_cpus ec elf pd range root sched_fair trace vcpu_life) \
+SMALL := $(patsubst %,kernel/core/%.c,boot_cpus elf hypercall_call ipc ipc_message ptab_life range root sched_fair trace vcpu_life) \
          $(patsubst %,kernel/x86/%.c,acpi apic boot boot_line multiboot protect pvh svm_diagnose virt virt_check vmx_caps vmx_diagnose)
 define BARE_RULES
 build/$(1)/kernel/core/%.o: kernel/core/%.c
@@ -243,7 +243,7 @@ build/$(1)/kernel.elf: kernel/bare/kernel.ld $$(KERNEL_C:%.c=build/$(1)/%.o) $$(
 	$$(call say,LD,$$@)
 	$$(Q)$(2) $$(BAREFLAGS) $(3) -nostdlib -static -Wl,-z,noexecstack,-z,max-page-size=4096,--build-id=none -T kernel/bare/kernel.ld -o $$@ $$(filter %.o,$$^)
 endef
-$(eval $(call BARE_RULES,bare,gcc,-flto=2 -fno-align-jumps -fno-align-loops -mpreferred-stack-boundary=3))
+$(eval $(call BARE_RULES,bare,gcc,-flto=2 -falign-functions=8 -fno-align-jumps -fno-align-loops -fno-partial-inlining -mpreferred-stack-boundary=3))
 $(eval $(call BARE_RULES,bare-clang,clang,-mstack-alignment=8))
 
 # ---- User programs and guests ----

@@ -39,7 +39,7 @@ static enum status ec_fill(struct ec *ec, const struct ec_config *config)
     return space_mem_insert(&ec->pd->memory, ec->utcb_page, mach_virt_to_phys(ec->utcb) >> PAGE_BITS, UTCB_PAGES, RIGHT_R | RIGHT_W);
 }
 
-enum status ec_create(struct cpu *cpu, struct pd *pd, const struct ec_config *config, struct ec **out)
+seldom enum status ec_create(struct cpu *cpu, struct pd *pd, const struct ec_config *config, struct ec **out)
 {
     void *p;
     enum status s = pd_alloc(pd, sizeof(struct ec), &p);
@@ -190,7 +190,7 @@ static void ec_unlink(struct ec *ec)
     caller->state = EC_READY;
 }
 
-void ec_kill(struct cpu *cpu, struct ec *ec)
+seldom void ec_kill(struct cpu *cpu, struct ec *ec)
 {
     if (ec->state == EC_DEAD)
         return;

@@ -55,12 +55,11 @@ static u64 seen_by_all(void)
 /* What the epoch of this CPU's trap held back may be due elsewhere now. */
 static void tell_waiters(struct cpu *cpu)
 {
-    const u64 seen = seen_by_all();
     for (u32 i = 0; i < kern()->cpu_count; i++) {
         if (i == cpu->id || !is_online(i))
             continue;
         const u64 waits = atomic_load(&kern()->cpu[i]->epoch.waits);
-        if (waits && waits <= seen)
+        if (waits && waits <= seen_by_all())
             apic_ipi(cpu, kern()->cpu[i]);
     }
 }

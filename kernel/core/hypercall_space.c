@@ -111,7 +111,7 @@ static out_of_line struct resume *revoke_memory(struct cpu *cpu, struct ec *ec, 
 }
 
 /* One that was never used holds nothing. */
-static out_of_line struct resume *revoke_guest(struct cpu *cpu, struct ec *ec, struct pd *pd)
+static seldom struct resume *revoke_guest(struct cpu *cpu, struct ec *ec, struct pd *pd)
 {
     struct space_mem *const space = pd_guest_made(pd);
     return space ? revoke_memory(cpu, ec, space) : hypercall_end(cpu, ec, OK);

@@ -86,7 +86,7 @@ static bool transfer_continues(const struct ec *from, const struct ec *to, u64 m
     return to->state == EC_IDLE ? to->caller == from : to->flags & EC_FLAG_PART;
 }
 
-static enum status items_move(struct ec *from, struct ec *to, u64 mtr, u32 mtr_register)
+static seldom enum status items_move(struct ec *from, struct ec *to, u64 mtr, u32 mtr_register)
 {
     struct ec_transfer *const t = &from->transfer;
     if (!transfer_continues(from, to, mtr)) {

@@ -40,7 +40,7 @@ static struct mem_range *rotate(struct mem_range **root, struct mem_range *top, 
 }
 
 /* One side of r is too high. Returns who is above, if the height has changed, else NULL. */
-static out_of_line struct mem_range *balance(struct mem_range **root, struct mem_range *r)
+static seldom struct mem_range *balance(struct mem_range **root, struct mem_range *r)
 {
     const u32 before = r->height, high = height(r->child[1]) > height(r->child[0]);
     struct mem_range *const child = r->child[high];

@@ -27,7 +27,7 @@ void pd_release(struct cpu *cpu, struct object *o, u64 bytes)
 }
 
 /* Frees the tables, gives the quota back, then the PD itself. Nobody can reach it. */
-static void pd_free(struct cpu *cpu, struct pd *pd)
+static seldom void pd_free(struct cpu *cpu, struct pd *pd)
 {
     if (pd->objects.leaf)
         space_obj_destroy(&pd->objects);
@@ -40,7 +40,7 @@ static void pd_free(struct cpu *cpu, struct pd *pd)
     pd_release(cpu, &pd->object, sizeof(*pd));
 }
 
-static enum status pd_fill(struct pd *pd, u64 quota_bytes)
+static seldom enum status pd_fill(struct pd *pd, u64 quota_bytes)
 {
     enum status s = quota_transfer(pd_quota(pd->object.pd), &pd->quota, quota_bytes);
     if (s != OK)
@@ -51,7 +51,7 @@ static enum status pd_fill(struct pd *pd, u64 quota_bytes)
     return space_mem_init(&pd->memory, &ptab_host, &pd->quota, kern()->host_leaf_level, USER_END >> PAGE_BITS);
 }
 
-enum status pd_create(struct cpu *cpu, struct pd *parent, u64 quota_bytes, u32 flags, struct pd **out)
+seldom enum status pd_create(struct cpu *cpu, struct pd *parent, u64 quota_bytes, u32 flags, struct pd **out)
 {
     void *p;
     enum status s = pd_alloc(parent, sizeof(struct pd), &p);
@@ -70,12 +70,12 @@ enum status pd_create(struct cpu *cpu, struct pd *parent, u64 quota_bytes, u32 f
     return OK;
 }
 
-static void pd_finish(struct cpu *cpu, struct epoch_item *item)
+static seldom void pd_finish(struct cpu *cpu, struct epoch_item *item)
 {
     pd_free(cpu, container_of(item, struct pd, object.release));
 }
 
-static enum status pd_unmap_all(struct cpu *cpu, struct pd *pd, u64 *generation)
+static seldom enum status pd_unmap_all(struct cpu *cpu, struct pd *pd, u64 *generation)
 {
     u64 host = 0, guest = 0;
     enum status s = space_mem_clear(cpu, &pd->memory, &host);
@@ -85,7 +85,7 @@ static enum status pd_unmap_all(struct cpu *cpu, struct pd *pd, u64 *generation)
     return s;
 }
 
-static void pd_memory_step(struct cpu *cpu, struct epoch_item *item)
+static seldom void pd_memory_step(struct cpu *cpu, struct epoch_item *item)
 {
     struct pd *const pd = container_of(item, struct pd, object.release);
     u64 generation = 0;
@@ -94,7 +94,7 @@ static void pd_memory_step(struct cpu *cpu, struct epoch_item *item)
 }
 
 /* Once it is empty it stays so: nobody can reach it. */
-static void pd_step(struct cpu *cpu, struct epoch_item *item)
+static seldom void pd_step(struct cpu *cpu, struct epoch_item *item)
 {
     struct pd *const pd = container_of(item, struct pd, object.release);
     if (space_obj_clear(cpu, &pd->objects) == OK) {
@@ -120,7 +120,7 @@ void pd_drop(struct cpu *cpu, struct pd *pd)
 }
 
 /* Nobody names it: nobody can give it new users but those it has. */
-static void pd_disown(struct cpu *cpu, struct epoch_item *item)
+static seldom void pd_disown(struct cpu *cpu, struct epoch_item *item)
 {
     struct pd *const pd = container_of(item, struct pd, object.release);
     if (space_obj_clear(cpu, &pd->objects) == OK) {
@@ -162,7 +162,7 @@ enum status pd_unmap(struct cpu *cpu, struct pd *pd, u64 page, const void *memor
     return OK;
 }
 
-enum status pd_guest(struct pd *pd, struct space_mem **out)
+seldom enum status pd_guest(struct pd *pd, struct space_mem **out)
 {
     struct kern *const k = kern();
     if (!k->virt)
@@ -177,7 +177,7 @@ enum status pd_guest(struct pd *pd, struct space_mem **out)
     return s;
 }
 
-struct space_mem *pd_guest_made(struct pd *pd)
+seldom struct space_mem *pd_guest_made(struct pd *pd)
 {
     lock_take(&kern()->derive_lock);
     const bool made = pd->guest.ptab.root;

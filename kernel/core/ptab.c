@@ -14,11 +14,6 @@ struct place {
     u32 level;
 };
 
-static atomic_u64 *table_at(u64 phys)
-{
-    return mach_phys_to_virt(phys);
-}
-
 static u64 index_of(u64 page, u32 level)
 {
     return page >> 9 * level & (PTAB_ENTRIES - 1);
@@ -28,12 +23,7 @@ static u64 index_of(u64 page, u32 level)
 static struct place place_down(struct place at, u64 word, u64 page)
 {
     const u32 level = at.level - 1;
-    return (struct place){ table_at(word & PTAB_ADDRESS) + index_of(page, level), level };
-}
-
-static bool is_table(const struct ptab *p, u64 word, u32 level)
-{
-    return ptab_is_present(p->format, word) && !ptab_is_leaf(word, level);
+    return (struct place){ ptab_table(word & PTAB_ADDRESS) + index_of(page, level), level };
 }
 
 /* The deepest entry there is for page, at `level` or above: a leaf, an absent entry, or any entry of `level`. *word is what it held. */
@@ -41,7 +31,7 @@ static struct place walk(const struct ptab *p, u64 page, u32 level, u64 *word)
 {
     struct place at = place_down((struct place){ NULL, PTAB_LEVELS }, p->root, page);
     *word = atomic_load(at.entry);
-    while (at.level > level && is_table(p, *word, at.level)) {
+    while (at.level > level && ptab_is_table(p->format, *word, at.level)) {
         at = place_down(at, *word, page);
         *word = atomic_load(at.entry);
     }
@@ -54,7 +44,7 @@ static u64 recent_of(u64 page, const atomic_u64 *entry)
     return ((page >> 9) + 1) << 32 | mach_virt_to_phys(entry) >> PAGE_BITS;
 }
 
-static out_of_line struct place find_far(struct ptab *p, u64 page)
+static seldom struct place find_far(struct ptab *p, u64 page)
 {
     u64 word;
     const struct place at = walk(p, page, 0, &word);
@@ -69,7 +59,7 @@ static inline struct place find(struct ptab *p, u64 page)
     const u64 recent = atomic_load(&p->recent);
     if (unlikely(recent >> 32 != (page >> 9) + 1))
         return find_far(p, page);
-    return (struct place){ table_at((recent & 0xffffffff) << PAGE_BITS) + index_of(page, 0), 0 };
+    return (struct place){ ptab_table((recent & 0xffffffff) << PAGE_BITS) + index_of(page, 0), 0 };
 }
 
 static bool in_range(const struct ptab *p, u64 page, u64 count)
@@ -122,27 +112,6 @@ static void spare_link(const struct ptab *p, struct spare *s, struct place at, u
     }
 }
 
-enum status ptab_init(struct ptab *p, const struct ptab_format *f, struct quota *q, u32 leaf_level_max)
-{
-    void *root;
-    const enum status s = mem_alloc(kern()->mem, q, PAGE_SIZE, &root);
-    if (s != OK)
-        return s;
-    atomic_u64 *to = root;
-    if (f->machine_first < PTAB_ENTRIES) {
-        const atomic_u64 *from = table_at(mach_boot_root());
-        for (u32 i = f->machine_first; i < PTAB_ENTRIES; i++)
-            atomic_store(&to[i], atomic_load(&from[i]));
-    }
-    p->format = f;
-    p->root = mach_virt_to_phys(root);
-    p->quota = q;
-    atomic_store(&p->recent, 0);
-    p->page_end = bit(f->address_bits - PAGE_BITS);
-    p->leaf_level_max = min(leaf_level_max, PTAB_LEAF_LEVEL_MAX);
-    return OK;
-}
-
 /* ---- Map ---- */
 
 /* Level of the largest page that page, frame and count allow. */
@@ -155,16 +124,16 @@ static u32 map_level(const struct ptab *p, u64 page, u64 frame, u64 count)
 }
 
 /* Link what is missing from at down to level, and return the entry there. Tables others link meanwhile are used as well. */
-static out_of_line struct place link_down(const struct ptab *p, u64 page, u32 level, struct place at, enum status *s)
+static seldom struct place link_down(const struct ptab *p, u64 page, u32 level, struct place at, enum status *s)
 {
     struct spare spare = { 0 };
     u64 word = atomic_load(at.entry);
-    const bool leaf = ptab_is_present(p->format, word) && !is_table(p, word, at.level);
+    const bool leaf = ptab_is_present(p->format, word) && !ptab_is_table(p->format, word, at.level);
     *s = leaf ? STATUS_EXISTS : spare_fill(p, &spare, at.level - level);
     while (*s == OK && at.level > level) {
         if (!ptab_is_present(p->format, word))
             spare_link(p, &spare, at, &word);
-        if (is_table(p, word, at.level)) {
+        if (ptab_is_table(p->format, word, at.level)) {
             at = place_down(at, word, page);
             word = atomic_load(at.entry);
         } else {
@@ -243,13 +212,13 @@ static enum status split(const struct ptab *p, struct place at, u64 *word)
 }
 
 /* The place of page below at: each large page there that reaches out of [page, end) is split. */
-static out_of_line struct place split_down(const struct ptab *p, u64 page, u64 end, struct place at, enum status *s)
+static seldom struct place split_down(const struct ptab *p, u64 page, u64 end, struct place at, enum status *s)
 {
     u64 word = atomic_load(at.entry);
     *s = OK;
     while (*s == OK && at.level && ptab_is_present(p->format, word)) {
         const u64 span = PTAB_SPAN(at.level);
-        if (is_table(p, word, at.level)) {
+        if (ptab_is_table(p->format, word, at.level)) {
             at = place_down(at, word, page);
             word = atomic_load(at.entry);
             continue;
@@ -304,7 +273,7 @@ static bool is_empty(atomic_u64 *entry)
 }
 
 /* `empty`: a table that is known to be, or NULL. */
-static out_of_line void unlink_empty(struct ptab *p, u64 page, const atomic_u64 *empty, struct ptab_change *change)
+static seldom void unlink_empty(struct ptab *p, u64 page, const atomic_u64 *empty, struct ptab_change *change)
 {
     struct quota *const kernel = &kern()->quota;
     atomic_store(&p->recent, 0);
@@ -313,9 +282,9 @@ static out_of_line void unlink_empty(struct ptab *p, u64 page, const atomic_u64 
         const struct place at = walk(p, page, level, &word);
         if (at.level > level || !ptab_is_present(p->format, word))
             continue;
-        atomic_u64 *const table = table_at(word & PTAB_ADDRESS);
+        atomic_u64 *const table = ptab_table(word & PTAB_ADDRESS);
         void *dead;
-        if (!is_table(p, word, level) || (table != empty && !is_empty(table)) ||
+        if (!ptab_is_table(p->format, word, level) || (table != empty && !is_empty(table)) ||
             mem_alloc(kern()->mem, kernel, sizeof(struct ptab_dead), &dead) != OK)
             return;
         (void)clear(at.entry);
@@ -366,34 +335,4 @@ bool ptab_lookup(const struct ptab *p, u64 page, u64 *frame, u32 *rights)
     *frame = ((word & PTAB_ADDRESS) >> PAGE_BITS) + (page & (PTAB_SPAN(at.level) - 1));
     *rights = p->format->rights(word);
     return true;
-}
-
-/* Every table once, deepest first: down into each table found, free it and go on behind it. Bound: the entries of all tables that name tables. */
-void ptab_destroy(struct ptab *p)
-{
-    u64 table[PTAB_LEVELS];
-    u32 next[PTAB_LEVELS] = { 0 };
-    const u32 top = PTAB_LEVELS - 1;
-    u32 level = top;
-    table[top] = p->root;
-    for (;;) {
-        if (next[level] == (level == top ? p->format->machine_first : PTAB_ENTRIES)) {
-            mem_free(kern()->mem, p->quota, table_at(table[level]), PAGE_SIZE);
-            if (level == top)
-                break;
-            level++;
-            continue;
-        }
-        const u64 word = atomic_load(table_at(table[level]) + next[level]++);
-        if (!word || !is_table(p, word, level))
-            continue;
-        if (level == 1) {   /* below are leaves */
-            mem_free(kern()->mem, p->quota, table_at(word & PTAB_ADDRESS), PAGE_SIZE);
-            continue;
-        }
-        table[level - 1] = word & PTAB_ADDRESS;
-        level--;
-        next[level] = 0;
-    }
-    p->root = 0;
 }

@@ -47,6 +47,16 @@ static inline bool ptab_is_present(const struct ptab_format *f, u64 word)
     return word & f->present;
 }
 
+static inline bool ptab_is_table(const struct ptab_format *f, u64 word, u32 level)
+{
+    return ptab_is_present(f, word) && !ptab_is_leaf(word, level);
+}
+
+static inline atomic_u64 *ptab_table(u64 phys)
+{
+    return mach_phys_to_virt(phys);
+}
+
 static inline u64 ptab_leaf(const struct ptab_format *f, u64 phys, u32 rights, u32 level)
 {
     return phys | f->leaf[rights] | (level ? PTAB_LARGE : 0);

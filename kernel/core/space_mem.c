@@ -188,7 +188,7 @@ static bool one_table(const struct mem_delegation *d)
 }
 
 /* Tables for all that is left. May be preempted: the tables stay, and the next time they are only passed. */
-static out_of_line enum status reserve(struct mem_delegation *d)
+static seldom enum status reserve(struct mem_delegation *d)
 {
     enum status st = OK;
     u64 used = atomic_load(&d->to->quota->used);
@@ -209,7 +209,7 @@ static out_of_line enum status reserve(struct mem_delegation *d)
 }
 
 /* Source and target, and a node: the stock is one per piece there was; if others cut the source since, more are needed. */
-static out_of_line enum status look_again(struct mem_delegation *d)
+static seldom enum status look_again(struct mem_delegation *d)
 {
     d->source = mem_index_find(d->from->index, d->page);
     if (!d->source)

@@ -84,7 +84,7 @@ static inline struct mem_range *overlapping(const struct part *p, struct derive 
 /* ---- Splitting ---- */
 
 /* The pages of r from `offset` on become a range of their own. No right changes. */
-static out_of_line enum status range_split(struct mem_range *r, u64 offset)
+static seldom enum status range_split(struct mem_range *r, u64 offset)
 {
     struct space_mem *s = r->space;
     void *p;
@@ -112,7 +112,7 @@ static bool inside(const struct part *p, const struct mem_range *r)
 }
 
 /* Cut r at the edges of the frame interval that lie inside it; what remains of r itself is its lowest piece. */
-static out_of_line enum status cut(struct mem_range *r, const struct part *p)
+static seldom enum status cut(struct mem_range *r, const struct part *p)
 {
     enum status st = OK;
     if (p->frame_end < r->frame + r->count)

@@ -32,7 +32,7 @@ bool svm_probe(void)
     return !(mach_msr_read_try(MSR_VM_CR, &vm_cr) && vm_cr & VM_CR_SVMDIS) && mach_cpuid(CPUID_SVM, 0).edx & CPUID_SVM_NP;
 }
 
-static u32 svm_leaf_level_max(void)
+static seldom u32 svm_leaf_level_max(void)
 {
     return mach_cpuid(0x80000001u, 0).edx & CPUID_81_EDX_1G ? 2 : 1;   /* nested tables have the host's page sizes */
 }
@@ -46,13 +46,13 @@ static void fill_ones(u8 *start, u64 bytes)
 }
 
 /* There is no mask of bits: every MOV to CR4 exits, but only where the processor has what must stay off. */
-static u64 cr_accesses(void)
+static seldom u64 cr_accesses(void)
 {
     const bool leaf = mach_cpuid(0, 0).eax >= 7;
     return CR8_ACCESS | (leaf && mach_cpuid(7, 0).ecx & (CPUID_7_ECX_PKU | CPUID_7_ECX_CET_SS | CPUID_7_ECX_PKS) ? CR4_WRITE : 0);
 }
 
-static enum status svm_cpu_enable(struct cpu *cpu)
+static seldom enum status svm_cpu_enable(struct cpu *cpu)
 {
     void *p;
     if (!svm_probe())
@@ -73,14 +73,14 @@ static enum status svm_cpu_enable(struct cpu *cpu)
     return OK;
 }
 
-static void svm_flush(struct cpu *cpu)
+static seldom void svm_flush(struct cpu *cpu)
 {
     cpu->virt.tag_epoch++;   /* no guest runs here now, and none will under an old ASID */
 }
 
 /* ---- A VMCB's life ---- */
 
-static void svm_start(struct cpu *cpu, struct vcpu *v)
+static seldom void svm_start(struct cpu *cpu, struct vcpu *v)
 {
     vmcb_set(v, VMCB(iopm_base), cpu->virt.maps);
     vmcb_set(v, VMCB(msrpm_base), cpu->virt.maps + MSRPM_OFFSET);

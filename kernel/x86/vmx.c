@@ -16,7 +16,7 @@ static const u32 msr_index[VMX_MSRS] = { MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_FMA
 #define KERNEL_GS 4u
 #define VIRT_MSRS_SEEN (VIRT_SCE | VIRT_LME)
 
-static u32 vmx_leaf_level_max(void)
+static seldom u32 vmx_leaf_level_max(void)
 {
     const u64 c = mach_msr_read(MSR_VMX_EPT_VPID);
     return c & VMX_EPT_1G ? 2 : c & VMX_EPT_2M ? 1 : 0;
@@ -29,14 +29,14 @@ static u64 eptp(const struct vcpu *v)
 
 /* ---- Once per CPU ---- */
 
-static void feature_control(void)
+static seldom void feature_control(void)
 {
     const u64 f = mach_msr_read(MSR_FEATURE_CONTROL);
     if (!(f & FEATURE_CONTROL_LOCK))   /* without a BIOS nobody has written it */
         mach_msr_write(MSR_FEATURE_CONTROL, f | FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX);
 }
 
-static void *new_region(struct quota *q, u64 *phys)
+static seldom void *new_region(struct quota *q, u64 *phys)
 {
     void *p;
     if (mem_alloc(kern()->mem, q, PAGE_SIZE, &p) != OK)
@@ -46,7 +46,7 @@ static void *new_region(struct quota *q, u64 *phys)
     return p;
 }
 
-static enum status vmx_cpu_enable(struct cpu *cpu)
+static seldom enum status vmx_cpu_enable(struct cpu *cpu)
 {
     u64 phys;
     if (!vmx_probe())
@@ -68,7 +68,7 @@ static enum status vmx_cpu_enable(struct cpu *cpu)
     return mach_invept(INVEPT_ALL, 0) ? OK : STATUS_FEATURE;   /* what firmware may have left */
 }
 
-static void vmx_flush(struct cpu *cpu)
+static seldom void vmx_flush(struct cpu *cpu)
 {
     if (cpu->virt.region && !mach_invept(INVEPT_ALL, 0))
         mach_panic("vmx: INVEPT failed although the processor offers it");
@@ -76,7 +76,7 @@ static void vmx_flush(struct cpu *cpu)
 
 /* ---- A VMCS's life ---- */
 
-static void vmx_destroy(struct vcpu *v)
+static seldom void vmx_destroy(struct vcpu *v)
 {
     struct virt_cpu *const c = &kern()->cpu[v->object.cpu]->virt;
     if (virt_regs(v)->flags & VIRT_STARTED) {
@@ -95,7 +95,7 @@ seldom void vmx_switch(struct cpu *cpu, struct vcpu *v)
     cpu->virt.current = v->hw_phys;
 }
 
-static void host_state(void)
+static seldom void host_state(void)
 {
     const struct mach_vmx_host h = mach_vmx_host();
     const struct {
@@ -115,7 +115,7 @@ static void host_state(void)
         mach_vmwrite(rows[i].field, rows[i].value);
 }
 
-static void controls(struct cpu *cpu, struct vcpu *v)
+static seldom void controls(struct cpu *cpu, struct vcpu *v)
 {
     const u64 *const f = cpu->virt.fixed;
     const struct {
@@ -135,7 +135,7 @@ static void controls(struct cpu *cpu, struct vcpu *v)
     virt_regs(v)->control = VIRT_WISHES_NONE;
 }
 
-static void vmx_start(struct cpu *cpu, struct vcpu *v)
+static seldom void vmx_start(struct cpu *cpu, struct vcpu *v)
 {
     atomic_store32(v->hw, VMX_BASIC_REVISION(mach_msr_read(MSR_VMX_BASIC)));
     if (!mach_vmclear(v->hw_phys))

@@ -11,7 +11,7 @@ import re
 import subprocess
 from dataclasses import dataclass, field
 
-from . import bench_boot, bench_bounds, bench_counts, bench_cross, bench_hosted, bench_table, machines, manifest, run
+from . import bench_boot, bench_bounds, bench_counts, bench_cross, bench_hosted, bench_table, bench_where, machines, manifest, run
 from .base import BadInput, make
 from .bench_rows import HOSTED, ROWS, Row
 
@@ -136,19 +136,22 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hosted", action="store_true", help="the process instead: time, and how often faster than what Linux does alike")
     parser.add_argument("--bounds", action="store_true", help="instead: for how long the kernel does not look for interrupts, at most; 1 if a bound is broken")
     parser.add_argument("--cross", action="store_true", help="instead: what calls to a handler on another CPU cost both CPUs")
+    parser.add_argument("--where", action="store_true", help="instead: in which source files the instructions of these rows are")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--write", action="store_true", help="put the tables into bench/RESULTS.md, too")
 
 
 def verb(args: argparse.Namespace) -> int:
     """The command."""
-    if args.bounds or args.cross:
-        if args.row or args.hosted + args.bounds + args.cross > 1:
-            raise BadInput("--bounds, --cross and --hosted go alone, the first two without rows")
-        return (bench_bounds if args.bounds else bench_cross).verb(args.json, args.write)
-    rows = choose(args.row, args.hosted)
+    if args.hosted + args.bounds + args.cross + args.where > 1 or args.row and (args.bounds or args.cross):
+        raise BadInput("--bounds, --cross, --where and --hosted go alone, the first two without rows")
     if args.write and args.row:
         raise BadInput("--write takes no rows: the page has all of them")
+    if args.where:
+        return bench_where.verb(args.row, args.json, args.write)
+    if args.bounds or args.cross:
+        return (bench_bounds if args.bounds else bench_cross).verb(args.json, args.write)
+    rows = choose(args.row, args.hosted)
     results = measure(rows)
     if args.write:
         bench_table.write(results, args.hosted)

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from orrery import bench, bench_bounds, bench_counts, bench_cross, bench_hosted, bench_log, bench_table
+from orrery import bench, bench_bounds, bench_counts, bench_cross, bench_hosted, bench_log, bench_table, bench_where
 from orrery.base import BadInput
 from orrery.bench_bounds_rows import BOUNDS
 from orrery.bench_rows import HOSTED, ROWS, Row
@@ -79,6 +79,22 @@ def bounds(tap: Tap) -> None:
     tap.check(of == calls | {"exception", "interrupt", "exit", "release"}, "bench --bounds: a row for every hypercall and every other way in", str(of ^ calls))
 
 
+def where(tap: Tap) -> None:
+    steps = (0x9, 0x20, 0x1, 0x21, 0x21, 0x5, 0x5, 0x1, 0x22, 0x20, 0x1, 0x21, 0x23, 0x24, 0x25, 0x1, 0x30, 0x1, 0x31, 0x1)
+    lines = b"".join(b"Trace 0: 0x7f00 [00000000/%016x/00000000/ff020201] \n" % step for step in steps)
+    special = {b"%016x" % a: kind for a, kind in ((0x1, bench_log.TIME), (0x5, bench_log.STRING))}
+    found = bench_where.samples(io.BytesIO(lines), special, {b"%016x" % 0x20: "up", b"%016x" % 0x30: "empty"})
+    taken = {row: {n: [int(a, 16) for a in sample] for n, sample in lengths.items()} for row, lengths in found.items()}
+    tap.check(taken == {"up": {3: [0x21, 0x5, 0x5], 4: [0x21, 0x23, 0x24, 0x25]}, "empty": {1: [0x31]}},
+              "bench --where: samples of a row; what was listed twice for a device counts once, a string instruction as often as it is listed", str(taken))
+    rows, places = [row for row in ROWS if row.id == "up"], bench_log.Image([0x20], ["row_up"], special, "")
+    made = bench_where.parts(found, {"up": 2, "empty": 2}, rows, places)
+    tap.check(made == [bench_where.Where("up", {bench_where.USER: 2})] and bench_where.begins(places) == {b"%016x" % 0x20: "up"},
+              "bench --where: the sample that is as long as its figure, less what the reads of the TSC take", str(made))
+    for figures, name in (({"up": 5, "empty": 2}, "up"), ({"empty": 2}, "up"), ({"up": 2}, "no sample")):
+        refused(tap, f"--where: figures {figures}", name, lambda figures=figures: bench_where.parts(found, figures, rows, places))
+
+
 def cross(tap: Tap) -> None:
     lines = b"".join(b"Trace %d: 0x7f00 [00000000/%016x/00000000/ff020201] \n" % step for step in (
         (0, 0x10), (0, 0x1), (0, 0x11), (1, 0x3), (1, 0xffffffff80200010), (0, 0xffffffff80200000), (0, 0x2), (1, 0x10), (0, 0x1), (1, 0x3), (0, 0x2)))
@@ -127,6 +143,7 @@ def run(tap: Tap) -> None:
     counted(tap)
     hosted(tap)
     bounds(tap)
+    where(tap)
     cross(tap)
     table(tap)
     command(tap)

@@ -19,6 +19,10 @@ ENV = os.environ | {"ORRERY_NO_BUILD": "1"}
 TLB = "--- a/kernel/core/tlb.c\n+++ b/kernel/core/tlb.c\n"
 
 
+# In tlb_switch.
+DROPPED = "    if (old)\n        atomic_and(&old->cpus, ~cpu->self);"
+
+
 def call(*args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(ROOT / "orrery"), "mutate", *args], capture_output=True, text=True, env=ENV, timeout=900)
 
@@ -71,7 +75,7 @@ def operators(tap: Tap) -> None:
 
 
 def bad_patches(tap: Tap) -> None:
-    good = change("kernel/core/tlb.c", "atomic_and(&old->cpus, ~me)", "atomic_or(&old->cpus, ~me)")
+    good = change("kernel/core/tlb.c", DROPPED, DROPPED.replace("_and", "_or"))
     for what, text, word in (
             ("no diff", "nothing\n", "no unified diff"), ("outside the kernel", good.replace("kernel/core", "sim/core"), "only the kernel"),
             ("dots", good.replace("kernel/core", "kernel/../sim"), "only the kernel"), ("an absolute path", good.replace("a/kernel", "/kernel"), "only the kernel"),
@@ -79,7 +83,7 @@ def bad_patches(tap: Tap) -> None:
             ("a rename out of the kernel", "diff --git a/kernel/core/tlb.c b/sim/tlb.c\nsimilarity index 100%\nrename from kernel/core/tlb.c\nrename to sim/tlb.c\n", "only the kernel"),
             ("another context", good.replace("mach_cr3_write", "mach_cr4_write"), "does not apply"),
             ("no such file", TLB.replace("tlb.c", "nothing.c") + "@@ -1 +1 @@\n-x\n+y\n", "does not apply"),
-            ("code that does not compile", change("kernel/core/tlb.c", "atomic_and(&old->cpus, ~me)", "atomic_what(&old->cpus, ~me)"), "does not build"),
+            ("code that does not compile", change("kernel/core/tlb.c", DROPPED, DROPPED.replace("_and", "_what")), "does not build"),
             ("code that warns", change("kernel/core/tlb.c", "if (old == space)\n        return;", "int unused;\n    if (old == space)\n        return;"), "does not build")):
         done = with_patch(text)
         lines = done.stderr.strip().splitlines()
@@ -115,7 +119,7 @@ def groups(tap: Tap) -> None:
 
 def verdicts(tap: Tap) -> None:
     before, others = state(), trees()
-    done = with_patch(change("kernel/core/tlb.c", "atomic_and(&old->cpus, ~me)", "atomic_or(&old->cpus, ~me)"), "--json")
+    done = with_patch(change("kernel/core/tlb.c", DROPPED, DROPPED.replace("_and", "_or")), "--json")
     killed = json.loads(done.stdout)["killed"] if done.returncode == 0 else []
     tap.check(len(killed) == 1 and killed[0]["by"].startswith(("unit tlb", "world ")) and killed[0]["finding"], "mutate --patch: a bug is found, the finding is named",
               done.stdout + done.stderr)

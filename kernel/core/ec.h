@@ -64,7 +64,7 @@ struct ec {
     struct ec *wanted;             /* EC_HELPING ones whose callee it is, linked by queue_next */
     struct ec *caller, *callee;    /* IPC links; caller of an EC_IDLE one: whose message it has part of, never followed */
     struct ec_transfer transfer;   /* of the message it sends */
-    struct ec_fault fault;         /* of EC_FLAG_FAULTED */
+    struct ec_fault fault;         /* of EC_FLAG_FAULTED and EC_FLAG_IN_FAULT */
     struct sc *helpers;            /* scheduling contexts that wait for this blocked EC, its own included, linked by sc.next */
     struct sm *sm;                 /* EC_WAIT_SM: the semaphore */
     u64 deadline;                  /* TSC; 0: none */

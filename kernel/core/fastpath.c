@@ -67,9 +67,8 @@ struct resume *sys_reply(struct cpu *cpu, struct ec *ec)
     return sched_enter_bare(cpu, caller);
 }
 
-static seldom struct resume *exception(struct cpu *cpu, struct ec *ec, u64 vector, u64 error, u64 address)
+static seldom struct resume *exception(struct cpu *cpu, struct ec *ec)
 {
-    ec->fault = (struct ec_fault){ .vector = vector, .error = error, .address = address };
     ec->flags |= EC_FLAG_FAULTED;
     ipc_fault(cpu, ec);
     return sched_go_on(cpu);
@@ -78,12 +77,13 @@ static seldom struct resume *exception(struct cpu *cpu, struct ec *ec, u64 vecto
 struct resume *ipc_exception(struct cpu *cpu, struct ec *ec, u64 vector, u64 error, u64 address)
 {
     struct object *o;
+    ec->fault = (struct ec_fault){ .vector = vector, .error = error, .address = address };   /* its handler may die before it answers */
     if (unlikely(cpu->due || space_obj_find(&ec->pd->objects, ec->event_base + vector, OBJ_PORTAL, PERM_PORTAL_CALL, &o) != OK))
-        return exception(cpu, ec, vector, error, address);
+        return exception(cpu, ec);
     struct portal *const portal = container_of(o, struct portal, object);
     struct ec *const handler = portal->ec;
     if (unlikely(handler->object.cpu != cpu->id || handler->state != EC_IDLE || handler->fpu))
-        return exception(cpu, ec, vector, error, address);
+        return exception(cpu, ec);
     exception_message(ec, handler, vector, error, address);
     ec->flags |= EC_FLAG_IN_FAULT;
     ipc_enter(cpu, ec, portal, MTR(EXCEPTION_WORDS, 0));

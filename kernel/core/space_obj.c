@@ -256,14 +256,14 @@ enum status space_obj_revoke_rest(struct cpu *cpu, struct space_obj *s, u64 sele
     return OK;
 }
 
-/* Up to STEP slots. True: there was anything to take, and there may be more. An original capability goes with all that was derived from it:
+/* Takes up to STEP slots, says how many. An original capability goes with all that was derived from it:
  * otherwise what it names could live on, named only by itself, and nobody could ever take it back. */
-static bool leaf_clear(struct cpu *cpu, struct space_obj *s, u32 index)
+static u32 leaf_clear(struct cpu *cpu, struct space_obj *s, u32 index)
 {
     struct cap_slot *leaf = slot_at(s, index * OBJ_LEAF_SLOTS);
     u32 budget = STEP;
     if (!leaf)
-        return false;
+        return 0;
     lock_take(&kern()->derive_lock);
     for (u32 i = 0; i < OBJ_LEAF_SLOTS && budget; i++) {
         if (!atomic_load(&leaf[i].word))
@@ -276,15 +276,15 @@ static bool leaf_clear(struct cpu *cpu, struct space_obj *s, u32 index)
         }
     }
     lock_drop(&kern()->derive_lock);
-    return budget < STEP;
+    return STEP - budget;
 }
 
 enum status space_obj_clear(struct cpu *cpu, struct space_obj *s)
 {
     while (s->cleared < atomic_load(&s->leaf_end)) {   /* bound: leaves, capabilities in them and derived from those */
-        const bool more = leaf_clear(cpu, s, s->cleared);
-        s->cleared += !more;
-        if ((more || s->cleared % LEAF_STEP == 0) && mach_preempt_pending())
+        const u32 taken = leaf_clear(cpu, s, s->cleared);
+        s->cleared += taken < STEP;   /* what others put there meanwhile is left: they could go on for ever */
+        if ((taken || s->cleared % LEAF_STEP == 0) && mach_preempt_pending())
             return STATUS_RESTART;
     }
     s->cleared = 0;

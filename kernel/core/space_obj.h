@@ -47,8 +47,8 @@ must_check static inline enum status space_obj_revoke(struct cpu *cpu, struct sp
 {
     return space_obj_revoke_rest(cpu, s, selector, count, self, NULL);
 }
-/* The space dies: empty it. What was derived from it lives on under its parents, or goes too where it had none.
- * STATUS_RESTART or OK. */
+/* The space dies: empty it, of all that was in it at the beginning. What was derived from it lives on under its parents, or goes too where it
+ * had none. STATUS_RESTART or OK. */
 must_check enum status space_obj_clear(struct cpu *cpu, struct space_obj *s);
 void space_obj_destroy(struct space_obj *s);   /* after init, or when clear is done and no CPU looks any more: frees the leaves */
 

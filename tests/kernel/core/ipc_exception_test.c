@@ -189,6 +189,29 @@ static void a_client_outlives_a_server_that_faults(void **state)
     assert_ptr_equal(s->cpu->current, s->a);
 }
 
+/* Its handler dies before it answers: the next one hears of the same exception. */
+static void an_exception_outlives_its_handler(void **state)
+{
+    struct scene *s = *state;
+    struct ec *const other = fixture_handler(s->f, 0, s->f->pd, 120);
+    u64 done;
+    assert_int_equal(space_obj_revoke(s->cpu, &s->f->pd->objects, EVENTS + 14, 1, true), OK);
+    fixture_cpu(s->f, 0);
+    mach_cr2_write(0xdead000);
+    assert_int_equal(space_obj_delegate(&s->f->pd->objects, P, &s->f->pd->objects, EVENTS + 14, 1, PERM_ALL, &done), OK);
+    raise(s, 14, 6);
+    assert_ptr_equal(s->a->callee, s->h);
+    assert_int_equal(space_obj_revoke(s->cpu, &s->f->pd->objects, EVENTS + 14, 1, true), OK);
+    assert_int_equal(space_obj_delegate(&s->f->pd->objects, 121, &s->f->pd->objects, EVENTS + 14, 1, PERM_ALL, &done), OK);
+    ec_kill(s->cpu, s->h);
+    fixture_run(s->f, 0);
+    assert_ptr_equal(s->a->callee, other);
+    const struct utcb_exception *const m = (const struct utcb_exception *)other->utcb->word;
+    assert_int_equal(m->vector, 14);
+    assert_int_equal(m->error, 6);
+    assert_int_equal(m->address, 0xdead000);
+}
+
 static void a_handler_that_faults_into_itself_dies(void **state)
 {
     struct scene *s = *state;
@@ -226,5 +249,6 @@ static void faults_that_are_none_of_the_tables(void **state)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 TEST_GROUP(ipc_exception, T(the_message_has_everything), T(the_reply_sets_registers), T(a_short_reply_changes_nothing),
            T(a_rip_outside_user_memory_kills), T(the_last_legal_rip), T(without_a_portal_it_dies), T(no_permission_to_call_is_no_portal),
-           T(a_handler_elsewhere_is_no_handler), T(a_trap_waits_for_a_busy_handler), T(a_handler_that_faults_into_itself_dies), T(a_client_outlives_a_server_that_faults),
+           T(a_handler_elsewhere_is_no_handler), T(a_trap_waits_for_a_busy_handler), T(an_exception_outlives_its_handler),
+           T(a_handler_that_faults_into_itself_dies), T(a_client_outlives_a_server_that_faults),
            T(a_stale_translation_is_no_fault), T(faults_that_are_none_of_the_tables));

@@ -221,7 +221,34 @@ static void empty_leaves_are_passed_in_steps(void **state)
     assert_int_equal(restarts, 2);
 }
 
+/* Another CPU fills a slot again whenever it is empty, as threads that still send each other capabilities can. */
+static void fill(void *arg)
+{
+    struct fixture *const f = arg;
+    u64 done;
+    if (f->points++ == 5000)
+        core_preempt(f->w);
+    if (f->acted || held(f, TO, 1) || !core_unlocked(f->w))
+        return;
+    f->acted = true;   /* not from within itself */
+    assert_int_equal(space_obj_delegate(&f->s[FROM], 1, &f->s[TO], 1, 1, PERM_ALL, &done), OK);
+    f->acted = false;
+}
+
+static void whoever_fills_it_again_does_not_hold_up_the_end(void **state)
+{
+    struct fixture *f = *state;
+    u64 done;
+    assert_int_equal(space_obj_delegate(&f->s[FROM], 1, &f->s[TO], 1, 1, PERM_ALL, &done), OK);
+    assert_int_equal(space_obj_delegate(&f->s[FROM], 1, &f->s[TO], 2 * OBJ_LEAF_SLOTS, 1, PERM_ALL, &done), OK);
+    sim_unit_hook(f->w->sim, fill, f);
+    assert_int_equal(space_obj_clear(f->w->cpu, &f->s[TO]), OK);
+    sim_unit_hook(f->w->sim, NULL, NULL);
+    assert_true(held(f, TO, 1));
+    assert_false(held(f, TO, 2 * OBJ_LEAF_SLOTS));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 TEST_GROUP(space_obj_steps, T(one_slot_stops_all), T(leaves_are_made_one_by_one), T(no_memory_is_no_restart), T(steps_are_bounded),
            T(a_large_family_is_revoked_in_steps), T(ranges_behind_the_end), T(a_source_is_emptied_meanwhile), T(a_target_is_filled_meanwhile),
-           T(empty_leaves_are_passed_in_steps));
+           T(empty_leaves_are_passed_in_steps), T(whoever_fills_it_again_does_not_hold_up_the_end));

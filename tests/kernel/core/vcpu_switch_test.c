@@ -136,7 +136,9 @@ static void debug_registers_are_switched_when_used(void **state)
     guest_does(g, (struct engine_event){ .kind = EVENT_MOV_DR, .cr = { .number = 0, .gpr = RBX, .write = 1 } });   /* exits once */
     guest_does(g, (struct engine_event){ .kind = EVENT_MOV_DR, .cr = { .number = 0, .gpr = RBX, .write = 1 } });   /* passes */
     assert_int_equal(guest_run(g, VCPU_GROUP_GPR), VCPU_EXIT_HYPERCALL);
-    mach_dr_write(0, 0);
+    mach_dr_write(0, 0x77);
+    guest_run(g, 0);   /* it does not touch them */
+    assert_int_equal(mach_dr_read(0), 0x77);
     guest_fetch(g, VCPU_GROUP_DR);
     assert_int_equal(g->s->dr0, 0xabcd);
     guest_close(g);

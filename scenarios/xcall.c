@@ -55,14 +55,16 @@ static void echo_entry(u64 id, u64 mtr)
     __builtin_trap();
 }
 
-/* Not done before it may. */
+/* Not done before it may: one more than each word. */
 static void work_entry(u64 id, u64 mtr)
 {
     atomic_store(&working, 1);
     while (!atomic_load(&finish))
         hv_relax();
     atomic_fetch_add(&worked, 1);
-    (void)!hv_reply(MTR(0, 0));
+    for (u64 i = 0; i < MTR_WORDS(mtr); i++)
+        threads[NUMBER_THERE].utcb->word[i]++;
+    (void)!hv_reply(mtr);
     __builtin_trap();
 }
 
@@ -159,6 +161,22 @@ static void helped(void)
     print("xcall: who is in the way is helped");
 }
 
+/* Every word there and back, and no more than fit. */
+static void words_kept(void)
+{
+    struct xcall_page *const page = ports[NUMBER_HIGH].page;
+    u64 words = XCALL_WORDS + 1;
+    require(xcall(&ports[NUMBER_HIGH], &words, 0) == STATUS_ARG, "too many words");
+    words = XCALL_WORDS;
+    for (u64 i = 0; i < words; i++)
+        page->word[i] = 7 * i;
+    check(xcall(&ports[NUMBER_HIGH], &words, 0), "words");
+    require(words == XCALL_WORDS, "as many words");
+    for (u64 i = 0; i < words; i++)
+        require(page->word[i] == 7 * i + 1, "the words of the answer");
+    print("xcall: the words are kept");
+}
+
 /* ---- Rows ---- */
 
 __attribute__((noinline)) void mark_begin(void);
@@ -208,6 +226,7 @@ void program_main(u64 first, u64 utcb)
     port_make(NUMBER_TURN, HIGH, 0, turn_entry);
     priority_kept();
     helped();
+    words_kept();
     ports[NUMBER_HIGH].portal = SEL_ECHO;
     row("call", NULL, SEL_ECHO_HERE, 0);
     row("call-64", NULL, SEL_ECHO_HERE, 64);

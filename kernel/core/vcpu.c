@@ -44,6 +44,14 @@ static u32 check_dirty(struct cpu *cpu, const struct vcpu *v, u32 dirty)
     return fpu_image_legal(v->copy->fpu, fpu_xcr0(cpu)) ? 0 : VCPU_CHECK_FPU_IMAGE;
 }
 
+/* What it writes, else what a run that was abandoned has left. */
+static u64 event_wanted(const struct vcpu *v, u32 dirty)
+{
+    if (!(dirty & VCPU_GROUP_INJECT))
+        return v->inject;
+    return v->copy->inject & VCPU_EVENT_VALID ? v->copy->inject : 0;
+}
+
 static void load_dirty(struct cpu *cpu, struct vcpu *v, u32 dirty)
 {
     if (dirty & VCPU_GROUP_FPU) {
@@ -51,8 +59,8 @@ static void load_dirty(struct cpu *cpu, struct vcpu *v, u32 dirty)
         mach_copy(v->fpu, v->copy->fpu, v->fpu_bytes);
         v->xcr0 = v->copy->xcr0;
     }
+    v->inject = event_wanted(v, dirty);
     if (dirty & VCPU_GROUP_INJECT) {
-        v->inject = v->copy->inject & VCPU_EVENT_VALID ? v->copy->inject : 0;
         v->inject_insn_len = v->copy->inject_insn_len;
         v->windows = v->copy->windows;
     }
@@ -99,6 +107,7 @@ static inline void report(struct cpu *cpu, struct vcpu *v, struct vcpu_state *s,
 {
     s->pending = pending;
     s->dirty = 0;
+    v->inject = 0;   /* the VMM's again */
     store_groups(cpu, v, s, vcpu_exit_groups[v->reason] | v->want, 0);
 }
 
@@ -162,7 +171,7 @@ static seldom enum status prepare(struct cpu *cpu, struct vcpu *v, u32 dirty)
         trace_entry(cpu, v, v->copy, dirty, v->want);
     const u32 check = check_dirty(cpu, v, dirty);
     if (check) {
-        report_own(cpu, v, VCPU_EXIT_ENTRY_FAILED, check, dirty & VCPU_GROUP_INJECT && v->copy->inject & VCPU_EVENT_VALID ? v->copy->inject : 0);
+        report_own(cpu, v, VCPU_EXIT_ENTRY_FAILED, check, event_wanted(v, dirty));
         return STATUS_SWITCH;
     }
     load_dirty(cpu, v, dirty);
@@ -176,7 +185,7 @@ enum status vcpu_run(struct cpu *cpu, struct ec *ec, struct vcpu *v)
         return s;
     const u32 dirty = v->state->dirty;
     v->want = v->state->want;
-    v->inject = v->windows = 0;
+    v->windows = 0;
     if (likely(!(dirty & ~VIRT_HOT) && v->started && !cpu->trace)) {
         cpu->kern->virt->load(cpu, v, v->state, dirty);
     } else {

@@ -29,7 +29,7 @@ struct vcpu {
     void *hw;                      /* VMCS or VMCB page */
     u64 hw_phys;
     u64 tag, tag_epoch;            /* VPID or ASID and the epoch it is from; epoch 0: needs a fresh one */
-    u64 inject, inject_insn_len;   /* event asked for at the next entry */
+    u64 inject, inject_insn_len;   /* event for the next entry; stays if a run is abandoned */
     u32 windows;
     void *fpu;                     /* FPU image, 64-byte aligned; never one that XRSTOR refuses */
     u32 fpu_bytes;

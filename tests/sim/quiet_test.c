@@ -76,6 +76,24 @@ static void operate(enum op op, void *word)
     }
 }
 
+static struct resume *trap_operates(void *cpu, u64 trap, u64 info)
+{
+    assert_true(sim_unnoted(sim_this()));
+    for (enum op op = STORE; op < OPS; op++) {
+        atomic_u64 word = { 0xffffffff00000000 };
+        const bool half = op == STORE_32 || op == XCHG_32;
+        if (!half)
+            word.v = 0;
+        operate(op, &word);
+        assert_int_equal(word.v, half ? 0xffffffff00000001 : 1);
+    }
+    struct { atomic_u32 word, next; } pair = { { 5 }, { 6 } };
+    assert_int_equal(atomic_xchg32(&pair.word, 7), 5);
+    assert_int_equal(atomic_load32(&pair.word), 7);
+    assert_int_equal(atomic_load32(&pair.next), 6);
+    return micro_shutdown(cpu, 0);
+}
+
 #define LINES (AT + 8 * PAGE_SIZE)   /* a line in this state, then a live one */
 
 static struct resume *trap_line(void *cpu, enum op op, enum mem_state state, s64 byte)
@@ -275,6 +293,7 @@ static void shuts_down(struct resume *(*trap)(void *, u64, u64))
 static void a_changed_word_is_seen(void **state) { shuts_down(trap_changes); }
 static void an_answer_is_for_its_question(void **state) { shuts_down(trap_elsewhere); }
 static void a_changed_register_is_seen(void **state) { shuts_down(trap_registers); }
+static void an_operation_has_its_effect(void **state) { shuts_down(trap_operates); }
 
 /* ---- The same run ---- */
 
@@ -351,4 +370,5 @@ static void does_what_a_watched_one_does(void **state)
 }
 
 TEST_GROUP(quiet, cmocka_unit_test(a_changed_word_is_seen), cmocka_unit_test(a_changed_register_is_seen),
-           cmocka_unit_test(an_answer_is_for_its_question), cmocka_unit_test(does_what_a_watched_one_does));
+           cmocka_unit_test(an_answer_is_for_its_question), cmocka_unit_test(an_operation_has_its_effect),
+           cmocka_unit_test(does_what_a_watched_one_does));

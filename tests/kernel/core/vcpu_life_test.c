@@ -189,6 +189,32 @@ static void the_next_ec_writes(void **state)
     guest_close(g);
 }
 
+/* It is killed before an exception that goes back to the guest is there: that is not lost. The next run delivers it, or says that it could not. */
+static void what_is_pending_outlives_the_ec(void **state)
+{
+    for (u32 refused = 0; refused < 2; refused++) {
+        struct guest *g = guest_open(vendor_of(state));
+        guest_does(g, (struct engine_event){ .kind = EVENT_EXCEPTION, .vector = VECTOR_AC });
+        guest_enter(g, 0);
+        assert_true(guest_step(g));
+        assert_true(guest_inside(g));
+        const u64 event = g->v->inject;
+        assert_int_equal(event & 0xffffffff & ~VCPU_EVENT_ERROR, VCPU_EVENT_EXCEPTION(VECTOR_AC));
+        ec_kill(fixture_cpu(g->f, 0), g->ec);
+        g->ec = fixture_thread(g->f, 0, g->f->pd, 10, NEW);
+        fixture_run(g->f, 0);
+        guest_fetch(g, VCPU_GROUP_CR);
+        g->s->cr8 = refused ? 16 : g->s->cr8;
+        assert_int_equal(guest_run(g, VCPU_GROUP_CR), refused ? VCPU_EXIT_ENTRY_FAILED : VCPU_EXIT_HYPERCALL);
+        assert_int_equal(refused ? g->s->pending : g->seen.event, event);
+        g->s->cr8 = 0;
+        assert_int_equal(guest_run(g, VCPU_GROUP_CR), VCPU_EXIT_HYPERCALL);
+        assert_int_equal(g->seen.event, 0);   /* once */
+        assert_int_equal(g->s->pending, 0);
+        guest_close(g);
+    }
+}
+
 /* Another CPU runs on the same guest memory: this one is announced all the same before it enters. */
 static void two_cpus_on_one_memory(void **state)
 {
@@ -252,4 +278,5 @@ static void an_exit_ends_an_epoch(void **state)
 TEST_GROUP(vcpu_life, BOTH(half_a_vcpu), BOTH(a_cpu_that_cannot), BOTH(before_the_first_run), VCPU(groups_nobody_has, SVM),
            BOTH(the_fpu_begins_in_its_reset_state), BOTH(nothing_holds_the_vmm), BOTH(the_result_of_a_run), BOTH(kicks_interrupt_who_runs_only),
            BOTH(an_exit_ends_an_epoch), BOTH(the_end_of_a_vcpu_ends_its_run), BOTH(the_next_ec_writes),
+           BOTH(what_is_pending_outlives_the_ec),
            BOTH(two_cpus_on_one_memory), BOTH(state_pages_wait_for_the_flush));

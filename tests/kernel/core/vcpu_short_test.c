@@ -136,8 +136,29 @@ static void the_vmm_has_an_fpu(void **state)
     guest_close(g);
 }
 
+/* Displaced by an EC with an FPU, then kicked: it is back without another entry, and sees nothing of those registers. */
+static void kicked_after_another_ones_fpu(void **state)
+{
+    struct guest *g = open_quiet(state);
+    struct cpu *const cpu = fixture_cpu(g->f, 0);
+    void *p;
+    assert_int_equal(mem_alloc(g->f->k->mem, &g->f->k->quota, fpu_image_bytes(), &p), OK);
+    fpu_image_init(p);
+    guest_enter(g, 0);
+    fpu_switch(cpu, p);
+    vcpu_kick(cpu, g->v);
+    fixture_run(g->f, 0);
+    assert_false(guest_inside(g));
+    assert_int_equal(g->s->exit.reason, VCPU_EXIT_KICKED);
+    assert_int_equal(mach_cr0_read() & CR0_TS, CR0_TS);
+    fpu_forget(cpu, p);
+    mem_free(g->f->k->mem, &g->f->k->quota, p, fpu_image_bytes());
+    guest_close(g);
+}
+
 /* ---- Every test on both vendors ---- */
 
 GUEST_GROUP(vcpu_short, GUEST_TEST(its_image_is_not_loaded), GUEST_TEST(the_fpu_is_on), GUEST_TEST(xcr0_is_another_ones),
             GUEST_TEST(its_memory_is_not_announced), GUEST_TEST(a_flush_is_asked_for), GUEST_TEST(it_is_kicked), GUEST_TEST(another_ec_is_wanted),
-            GUEST_TEST(another_ec_is_wanted_at_the_exit), GUEST_TEST(the_vmm_has_an_fpu));
+            GUEST_TEST(another_ec_is_wanted_at_the_exit), GUEST_TEST(the_vmm_has_an_fpu),
+            GUEST_TEST(kicked_after_another_ones_fpu));

@@ -35,6 +35,23 @@ static void host_registers_are_back(void **state)
     guest_close(g);
 }
 
+/* Differs from the host's is not the same as is not 0. */
+static void the_hosts_tsc_aux_is_not_seen(void **state)
+{
+    struct guest *g = guest_open(VENDOR(state));
+    struct cpu *const cpu = fixture_cpu(g->f, 0);
+    mach_msr_write(MSR_TSC_AUX, 5);
+    cpu->virt.host_msr[VIRT_MSRS - 1] = 5;
+    for (u64 its = 0; its < 10; its += 5) {
+        guest_fetch(g, VCPU_GROUP_SYSCALL);
+        g->s->tsc_aux = its;
+        assert_int_equal(guest_run(g, VCPU_GROUP_SYSCALL), VCPU_EXIT_HYPERCALL);
+        assert_int_equal(g->seen.tsc_aux, its);
+        assert_int_equal(guest_sim_register(g->f->sim, 0, GUEST_HOST_TSC_AUX), 5);
+    }
+    guest_close(g);
+}
+
 /* VMX switches them by software: not until the guest has the instructions that show them. They are kept all the same. */
 static void msrs_are_switched_when_seen(void **state)
 {
@@ -119,7 +136,9 @@ static void debug_registers_are_switched_when_used(void **state)
     guest_does(g, (struct engine_event){ .kind = EVENT_MOV_DR, .cr = { .number = 0, .gpr = RBX, .write = 1 } });   /* exits once */
     guest_does(g, (struct engine_event){ .kind = EVENT_MOV_DR, .cr = { .number = 0, .gpr = RBX, .write = 1 } });   /* passes */
     assert_int_equal(guest_run(g, VCPU_GROUP_GPR), VCPU_EXIT_HYPERCALL);
-    mach_dr_write(0, 0);
+    mach_dr_write(0, 0x77);
+    guest_run(g, 0);   /* it does not touch them */
+    assert_int_equal(mach_dr_read(0), 0x77);
     guest_fetch(g, VCPU_GROUP_DR);
     assert_int_equal(g->s->dr0, 0xabcd);
     guest_close(g);
@@ -209,6 +228,7 @@ static void paging_change_takes_a_fresh_tag(void **state)
 
 /* ---- Every test on both vendors ---- */
 
-GUEST_GROUP(vcpu_switch, GUEST_TEST(host_registers_are_back), GUEST_TEST(msrs_are_switched_when_seen), GUEST_TEST(xcr0_is_back_for_others), GUEST_TEST(what_the_guest_changed_is_kept),
+GUEST_GROUP(vcpu_switch, GUEST_TEST(host_registers_are_back), GUEST_TEST(msrs_are_switched_when_seen), GUEST_TEST(the_hosts_tsc_aux_is_not_seen),
+            GUEST_TEST(xcr0_is_back_for_others), GUEST_TEST(what_the_guest_changed_is_kept),
             GUEST_TEST(debug_registers_are_switched_when_used), GUEST_TEST(fpu_image_round_trip), GUEST_TEST(bad_fpu_group_is_refused),
             GUEST_TEST(revoke_waits_for_the_guest), GUEST_TEST(paging_change_takes_a_fresh_tag));

@@ -83,6 +83,9 @@ static void guests(void **state)
     last = cost_now(g);
     guest_run(g, 0);
     costs(g, &last, 1, 2, 1);
+    vcpu_kick(fixture_cpu(g->f, 0), g->v);
+    assert_int_equal(guest_run(g, 0), VCPU_EXIT_KICKED);   /* not entered either */
+    costs(g, &last, 0, 1, 0);
     guest_close(g);
 }
 

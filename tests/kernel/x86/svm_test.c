@@ -163,6 +163,25 @@ static void refused_flush_is_repeated(void **state)
     g->s->cr4 = cr4;
     assert_int_equal(guest_run(g, VCPU_GROUP_CR), VCPU_EXIT_HYPERCALL);
     assert_int_equal(vmcb_get(g->v, VMCB(asid)) >> 32 & 0xff, SVM_TLB_ALL);
+    assert_int_equal(guest_run(g, 0), VCPU_EXIT_HYPERCALL);
+    assert_int_equal(vmcb_get(g->v, VMCB(asid)) >> 32 & 0xff, SVM_TLB_KEEP);
+    guest_close(g);
+}
+
+/* A processor that leaves EVENTINJ as it is when it refuses a VMRUN: the VMM was told that the event is pending, so it is the VMM's. */
+static void refused_event_is_not_tried_again(void **state)
+{
+    struct guest *g = guest_open(SIM_SVM);
+    guest_fetch(g, VCPU_GROUP_CR);
+    const u64 cr4 = g->s->cr4;
+    g->s->cr4 = 1ul << 40;
+    g->s->inject = VCPU_EVENT_NMI;
+    assert_int_equal(guest_run(g, VCPU_GROUP_CR | VCPU_GROUP_INJECT), VCPU_EXIT_ENTRY_FAILED);
+    assert_int_equal(g->s->pending, VCPU_EVENT_NMI);
+    vmcb_set(g->v, VMCB(event_inj), VCPU_EVENT_NMI);
+    g->s->cr4 = cr4;
+    assert_int_equal(guest_run(g, VCPU_GROUP_CR), VCPU_EXIT_HYPERCALL);
+    assert_int_equal(g->seen.event, 0);
     guest_close(g);
 }
 
@@ -287,6 +306,7 @@ static void cpl_is_ss_dpl(void **state)
 TEST_GROUP(svm, cmocka_unit_test(cpl_is_ss_dpl), cmocka_unit_test(plain_processor_says_less), cmocka_unit_test(software_interrupt_without_next_rip),
            cmocka_unit_test(software_interrupt_then_alignment_check),
            cmocka_unit_test(refused_vmcb_is_named), cmocka_unit_test(asids_are_recycled), cmocka_unit_test(refused_flush_is_repeated),
+           cmocka_unit_test(refused_event_is_not_tried_again),
            cmocka_unit_test(efer_hides_svme), cmocka_unit_test(pending_debug_is_refused), cmocka_unit_test(invalid_in_32_bits),
            cmocka_unit_test(the_save_area_is_put_back),
            cmocka_unit_test(nmi_stays_blocked_until_iret_is_done), cmocka_unit_test(nmi_is_free_when_iret_is_done));

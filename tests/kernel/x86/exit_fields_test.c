@@ -26,7 +26,7 @@ static const struct vmx_row { u32 basic, neutral, has; } vmx_rows[] = {
     { 32, VCPU_EXIT_MSR_WRITE, LEN }, { 36, VCPU_EXIT_OTHER, LEN | QUAL }, { 39, VCPU_EXIT_OTHER, LEN }, { 48, VCPU_EXIT_MMIO, QUAL },
     { 49, VCPU_EXIT_OTHER, 0 }, { 50, VCPU_EXIT_OTHER, LEN | QUAL }, { 51, VCPU_EXIT_OTHER, LEN }, { 53, VCPU_EXIT_OTHER, LEN | QUAL },
     { 54, VCPU_EXIT_OTHER, LEN }, { 55, VCPU_EXIT_OTHER, LEN },
-    { 56, VCPU_EXIT_OTHER, 0 }, { 69, VCPU_EXIT_OTHER, 0 }, { 0xffff, VCPU_EXIT_OTHER, 0 },   /* controls that nobody turns on */
+    { 56, VCPU_EXIT_OTHER, 0 }, { 69, VCPU_EXIT_OTHER, 0 }, { 74, VCPU_EXIT_OTHER, 0 }, { 0xffff, VCPU_EXIT_OTHER, 0 },   /* controls that nobody turns on */
 };
 
 static void set(struct guest *g, u32 field, u64 value)

@@ -82,7 +82,6 @@ struct ec {
     /* Any CPU; atomic. */
     atomic_u64 inbox_reason;       /* EC_INBOX_*; 0: not on its way */
     atomic_u64 own;                /* struct sc * bound to it, 0: none */
-    atomic_u64 tlb_pending;        /* CPUs whose acknowledgement is awaited */
     u64 tlb_generation;
 };
 

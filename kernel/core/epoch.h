@@ -26,4 +26,5 @@ struct epoch_cpu {
 
 void epoch_init(struct cpu *cpu);
 void epoch_defer(struct cpu *cpu, struct epoch_item *item, u64 tlb_generation);
-void epoch_quiesce(struct cpu *cpu);   /* at the end of every trap: publish what was seen, release what is due (bounded), ask laggards */
+/* At the end of a trap on no short way, or if anything waits here: publish what was seen, release what is due (bounded), ask laggards. */
+void epoch_quiesce(struct cpu *cpu);

@@ -58,7 +58,7 @@ struct resume *sys_reply(struct cpu *cpu, struct ec *ec)
         return reply(cpu, ec, mtr);
     const u32 special = caller->flags & (EC_FLAG_IN_FAULT | EC_FLAG_PART);
     if (unlikely(special))
-        return special == EC_FLAG_IN_FAULT ? reply_fault(cpu, ec, caller, mtr) : reply(cpu, ec, mtr);
+        return special & EC_FLAG_IN_FAULT ? reply_fault(cpu, ec, caller, mtr) : reply(cpu, ec, mtr);
     ipc_words(ec, caller, mtr);
     caller->resume.gpr[RAX] = OK;
     caller->resume.gpr[RSI] = mtr;

@@ -32,7 +32,7 @@ void sched_send(struct cpu *cpu, struct ec *ec, u64 reason);   /* to the inbox o
 void sched_inbox(struct cpu *cpu);                       /* take over what other CPUs sent */
 void sched_account(struct cpu *cpu);                     /* charge the time since the last call to current_sc */
 void sched_tick(struct cpu *cpu);                        /* the timer fired: budgets, deadlines */
-/* The end of every trap: account, choose, follow donation and help, switch space and FPU; what to resume. */
+/* The end of a trap that is not on a short way (sched_enter.h): account, choose, follow donation and help, switch space and FPU; what to resume. */
 struct resume *sched_resume(struct cpu *cpu);
 
 /* sched_priority.c: the queue to take from, current's counted as if it were there: the highest. Nothing is ready: an empty one. */

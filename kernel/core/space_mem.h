@@ -61,7 +61,8 @@ must_check static inline enum status space_mem_delegate(struct space_mem *from, 
 /* Take back everything derived from [page, page + count), and with self the range too; exact on partial ranges. Bounded steps:
  * STATUS_RESTART means call again with the same arguments. On OK, *generation is what the caller must wait for (0: nothing): the newest one, as
  * what another revoke has just taken is gone only with its flush.
- * What reaches over an edge is split first, charged to whoever holds it: STATUS_QUOTA or STATUS_MEMORY then, and no right was taken. A
+ * What reaches over an edge is split first, charged to whoever holds it: STATUS_QUOTA or STATUS_MEMORY then, and no right was taken (some were, if
+ * another CPU delegated over an edge meanwhile). A
  * revoke whose edges are those of earlier delegations needs no split and cannot fail: nobody can hinder it by using up its quota. */
 must_check enum status space_mem_revoke(struct cpu *cpu, struct space_mem *s, u64 page, u64 count, bool self, u64 *generation);
 bool space_mem_lookup(struct space_mem *s, u64 page, u64 *frame, u32 *rights);   /* what is held: X may be more than what is entered */

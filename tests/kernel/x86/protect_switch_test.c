@@ -9,6 +9,7 @@
 #define SEL_HANDLER    320u
 #define SEL_PD         330u
 #define SEL_FAR        340u
+#define VECTOR         3u
 
 struct cost {
     u64 barriers, clears, flushes;
@@ -42,7 +43,7 @@ static void costs(const struct guest *g, struct cost *last, u64 barriers, u64 cl
     *last = now;
 }
 
-static void calls(void **state)
+static void calls_and_exceptions(void **state)
 {
     struct guest *const g = open(VENDOR(state), PROTECT_ALL);
     struct fixture *const f = g->f;
@@ -57,6 +58,13 @@ static void calls(void **state)
     fixture_call(f, near, HYPERCALL_reply, 0);
     costs(g, &last, 0, 1, 0);
     fixture_call(f, g->ec, HYPERCALL_call, SEL_FAR + 1, 0);
+    assert_ptr_equal(f->resumed[0], &far->resume);
+    costs(g, &last, 1, 1, 0);
+    fixture_call(f, far, HYPERCALL_reply, 0);
+    costs(g, &last, 1, 1, 0);
+    u64 done;
+    assert_int_equal(space_obj_delegate(&f->pd->objects, SEL_FAR + 1, &f->pd->objects, g->ec->event_base + VECTOR, 1, PERM_ALL, &done), OK);
+    fixture_trap(f, 0, TRAP(TRAP_EXCEPTION, VECTOR), 0);
     assert_ptr_equal(f->resumed[0], &far->resume);
     costs(g, &last, 1, 1, 0);
     fixture_call(f, far, HYPERCALL_reply, 0);
@@ -100,4 +108,4 @@ static void what_is_switched_off_is_not_done(void **state)
     }
 }
 
-GUEST_GROUP(protect_switch, GUEST_TEST(calls), GUEST_TEST(guests), GUEST_TEST(what_is_switched_off_is_not_done));
+GUEST_GROUP(protect_switch, GUEST_TEST(calls_and_exceptions), GUEST_TEST(guests), GUEST_TEST(what_is_switched_off_is_not_done));

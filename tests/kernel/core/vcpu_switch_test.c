@@ -144,6 +144,20 @@ static void debug_registers_are_switched_when_used(void **state)
     guest_close(g);
 }
 
+/* Nor are those that it never touched read back with what else of it was switched. */
+static void the_hosts_dr6_is_not_the_guests(void **state)
+{
+    struct guest *g = guest_open(VENDOR(state));
+    guest_fetch(g, VCPU_GROUP_EFER | VCPU_GROUP_DR);
+    const u64 own = g->s->dr6;
+    g->s->efer = EFER_LME;   /* KERNEL_GS is switched */
+    mach_dr_write(6, own ^ 0xf);
+    guest_run(g, VCPU_GROUP_EFER);
+    guest_fetch(g, VCPU_GROUP_DR);
+    assert_int_equal(g->s->dr6, own);
+    guest_close(g);
+}
+
 static void guest_writes_xmm(struct guest *g, struct sim_guest *guest)
 {
     u8 *fpu = guest_sim_fpu(g->f->sim, 0);
@@ -230,5 +244,5 @@ static void paging_change_takes_a_fresh_tag(void **state)
 
 GUEST_GROUP(vcpu_switch, GUEST_TEST(host_registers_are_back), GUEST_TEST(msrs_are_switched_when_seen), GUEST_TEST(the_hosts_tsc_aux_is_not_seen),
             GUEST_TEST(xcr0_is_back_for_others), GUEST_TEST(what_the_guest_changed_is_kept),
-            GUEST_TEST(debug_registers_are_switched_when_used), GUEST_TEST(fpu_image_round_trip), GUEST_TEST(bad_fpu_group_is_refused),
+            GUEST_TEST(debug_registers_are_switched_when_used), GUEST_TEST(the_hosts_dr6_is_not_the_guests), GUEST_TEST(fpu_image_round_trip), GUEST_TEST(bad_fpu_group_is_refused),
             GUEST_TEST(revoke_waits_for_the_guest), GUEST_TEST(paging_change_takes_a_fresh_tag));

@@ -274,11 +274,13 @@ static void faulting_iret_blocks_nmis_again(void **state)
 static void only_a_faulting_iret_blocks_nmis(void **state)
 {
     const struct engine_event gp = { .kind = EVENT_EXCEPTION, .vector = VECTOR_GP, .error_valid = true }, cpuid = { .kind = EVENT_CPUID };
+    const struct engine_event mmio = { .kind = EVENT_NESTED_FAULT, .gpa = 0x9000, .access = RIGHT_R };
     const u64 fault = VMX_INTR_VALID | VMX_EVENT_EXCEPTION << 8 | VECTOR_GP;
     const struct { struct engine_event event; u64 info; u32 reason, blocked; } rows[] = {
         { gp, fault, VCPU_EXIT_EXCEPTION, 0 },
         { gp, fault | VMX_INTR_UNBLOCK, VCPU_EXIT_EXCEPTION, VCPU_BLOCKED_NMI },
         { cpuid, VMX_INTR_UNBLOCK, VCPU_EXIT_CPUID, 0 },   /* not valid: the other bits mean nothing */
+        { mmio, VMX_INTR_UNBLOCK, VCPU_EXIT_MMIO, 0 },     /* the qualification says it there */
     };
     for (u32 i = 0; i < array_size(rows); i++) {
         struct guest *g = guest_open(SIM_VMX);

@@ -6,6 +6,7 @@
  *     cross: ROW CALLS START END      one for each pair of marks, in that order; low half of the TSC around the calls */
 #include "xcall.h"
 #include "hv.h"
+#include "marks.h"
 #include "print.h"
 
 #define CALLS       16u
@@ -24,7 +25,6 @@ static struct thread self, threads[NUMBER_COUNT];
 static u8 stacks[NUMBER_COUNT][STACK_BYTES] aligned_to(16);
 static struct xcall_port ports[NUMBER_COUNT];
 static atomic_u64 stop, spinning, finish, working, worked;
-static volatile bool marked;
 
 static void check(enum status s, const char *what)
 {
@@ -178,19 +178,6 @@ static void words_kept(void)
 }
 
 /* ---- Rows ---- */
-
-__attribute__((noinline)) void mark_begin(void);
-__attribute__((noinline)) void mark_end(void);
-
-void mark_begin(void)
-{
-    marked = true;
-}
-
-void mark_end(void)
-{
-    marked = false;
-}
 
 /* port: by a port; else a call of the portal. */
 static void row(const char *name, const struct xcall_port *port, u64 portal, u64 size)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The kernel a machine runs: the three symbols it exports, or a test's own. */
+/* The kernel a machine runs: what it exports, or a test's own. Not kern_syscall: here a SYSCALL is a trap as others are. */
 #pragma once
 #include "machine.h"
 

@@ -6,6 +6,7 @@
  *
  * Nothing is measured here: elsewhere this program only shows that all of it works. */
 #include "bounds.h"
+#include "marks.h"
 #include "mem.h"
 #include "print.h"
 
@@ -18,7 +19,6 @@ static u8 stacks[NUMBER_COUNT][STACK_BYTES] aligned_to(16);
 static void (*pool_job)(u32 index);
 static void (*other_job)(void);
 static u64 used_before;
-static volatile bool marked;
 
 void check(enum status s, const char *what)
 {
@@ -122,19 +122,6 @@ static void child_make(void)
 }
 
 /* ---- Rows ---- */
-
-__attribute__((noinline)) void mark_begin(void);
-__attribute__((noinline)) void mark_end(void);
-
-void mark_begin(void)
-{
-    marked = true;
-}
-
-void mark_end(void)
-{
-    marked = false;
-}
 
 /* What was destroyed before is no part of the row. */
 static void settle(void)

@@ -20,7 +20,10 @@ BARE_SRC   := $(wildcard kernel/bare/*.c kernel/bare/*.S)
 SIM_SRC    := $(wildcard sim/*.c sim/*.S)
 CHOOSE_C   := harness/choose.c
 EXPLORER_C := $(wildcard $(patsubst %,harness/%.c,hashes order dpor explore* strategy_* selftest schedule* anchor* minimise* symbols))
-HARNESS_C  := $(filter-out $(CHOOSE_C) $(EXPLORER_C),$(wildcard harness/*.c)) $(wildcard sim/unicorn/*.c)
+TRACE_C    := $(wildcard harness/trace/*.c)
+REPLAY_C   := $(wildcard harness/replay/*.c)
+TOOLS_C    := $(wildcard harness/tools/*.c)
+HARNESS_C  := $(filter-out $(CHOOSE_C) $(EXPLORER_C),$(wildcard harness/*.c)) $(TRACE_C) $(REPLAY_C) $(wildcard sim/unicorn/*.c)
 TEST_C     := $(wildcard tests/*.c tests/*/*.c tests/*/*/*.c)
 HYPERCALL_FUZZ_C := $(wildcard tests/fuzz/hypercalls/*.c)
 FUZZ_C     := $(filter-out $(HYPERCALL_FUZZ_C),$(filter tests/fuzz/%,$(TEST_C)))
@@ -129,7 +132,7 @@ build/$(1)/libkernel.a: $$(filter-out %/memops.o,$$(KOBJ_$(1)))
 	$$(Q)rm -f $$@ && ar rcs $$@ $$^
 build/$(1)/libsim.a: $$(patsubst %.S,build/$(1)/%.o,$$(patsubst %.c,build/$(1)/%.o,$$(SIM_SRC) $$(CHOOSE_C)))
 	$$(Q)rm -f $$@ && ar rcs $$@ $$^
-build/$(1)/unit: $$(UNIT_C:%.c=build/$(1)/%.o) $$(HOSTED_USER_C:%.c=build/$(1)/%.o) build/$(1)/libkernel.a build/$(1)/libsim.a
+build/$(1)/unit: $$(UNIT_C:%.c=build/$(1)/%.o) $$(HOSTED_USER_C:%.c=build/$(1)/%.o) $$(TRACE_C:%.c=build/$(1)/%.o) $$(REPLAY_C:%.c=build/$(1)/%.o) build/$(1)/libkernel.a build/$(1)/libsim.a
 	$$(call say,LINK,$$@)
 	$$(Q)$$(CC_$(1)) $$(F_$(1)) -no-pie -o $$@ $$(filter %.o,$$^) -Wl,--start-group build/$(1)/libkernel.a build/$(1)/libsim.a -Wl,--end-group -lcmocka -lZydis
 endef
@@ -144,6 +147,10 @@ build/plain/sim/unicorn/%.o: sim/unicorn/%.c
 build/orrery-unicorn: $(HARNESS_C:%.c=build/plain/%.o) build/plain/kernel.o build/plain/libsim.a
 	$(call say,LINK,$@)
 	$(Q)$(CC_plain) -no-pie -o $@ $(filter %.o,$^) build/plain/libsim.a /usr/lib/x86_64-linux-gnu/libunicorn.a $(WRAP) -lm -lpthread
+# Traces as files: no machine, no engine.
+build/orrery-trace: $(TOOLS_C:%.c=build/plain/%.o) $(TRACE_C:%.c=build/plain/%.o)
+	$(call say,LINK,$@)
+	$(Q)$(CC_plain) -no-pie -o $@ $^
 # The other hosted kernels under the same engine: booted by the tests.
 build/orrery-unicorn-%: $(HARNESS_C:%.c=build/plain/%.o) build/%/kernel.o build/plain/libsim.a
 	$(call say,LINK,$@)
@@ -287,7 +294,7 @@ build/bundle/%.bundle: scenarios/%.toml user $(wildcard harness/orrery/*.py)
 	$(call say,BUNDLE,$@)
 	$(Q)./orrery bundle $* --output $@
 
-hosted: $(if $(filter 1,$(UNICORN)),build/orrery-unicorn)
+hosted: build/orrery-trace $(if $(filter 1,$(UNICORN)),build/orrery-unicorn)
 bare: build/bare/kernel.elf
 all: hosted bare user bundles
 
@@ -316,7 +323,7 @@ user-clang: build/user-clang/root.elf $(PROGRAMS:%=build/user-clang/%.elf)
 
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzzers/%,$(FUZZ_C))
 fuzz-binaries: $(FUZZERS) build/fuzzers/hypercall_fuzz
-FUZZ_HARNESS := $(patsubst %,build/fuzz/harness/%.o,input recording trace_feed schedule schedule_write)
+FUZZ_HARNESS := $(patsubst %,build/fuzz/harness/%.o,input schedule schedule_write) $(TRACE_C:%.c=build/fuzz/%.o) $(REPLAY_C:%.c=build/fuzz/%.o)
 build/fuzzers/%: tests/fuzz/%.c $(FUZZ_HARNESS) build/fuzz/libkernel.a build/fuzz/libsim.a
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)

@@ -38,26 +38,43 @@ static void on_console(void *arg, const char *text, u32 bytes)
         fflush(stdout);
 }
 
-static void on_record(void *arg, const struct trace_header *h, u64 offset)
+static const char *const reason_name[] = {
+#define REASON_NAME(number, name, groups, text) [number] = #name,
+        VCPU_EXIT_LIST(REASON_NAME)
+#undef REASON_NAME
+};
+
+/* What the event says of the reason: the word is small. */
+static void count_exit(struct runner *r, const struct trace_exit *e)
 {
-    struct runner *r = arg;
-    if (h->type == TRACE_EXIT)
-        r->exits[((const struct trace_exit *)h)->exit.reason]++;
-    if (h->type == TRACE_LOST)
-        r->lost += ((const struct trace_lost *)h)->records;
-    if (r->record)
-        r->record(r->record_arg, h);
+    const u8 *const number = (const u8 *)(e + 1);
+    const struct trace_small *const change = (const void *)(number + 2);
+    if (e->event.id == TRACE_state)
+        r->reason[e->vcpu] = 0;
+    for (u32 i = 0; i < number[0]; i++)
+        if (change[i].word == TRACE_WORD_reason_and_length)
+            r->reason[e->vcpu] = change[i].value;
+    const struct trace_large *const large = (const void *)(change + number[0]);
+    for (u32 i = 0; i < number[1]; i++)
+        if (large[i].word == TRACE_WORD_reason_and_length)
+            r->reason[e->vcpu] = large[i].value;
+    if (e->event.id == TRACE_exit)
+        r->exits[(u32)r->reason[e->vcpu] % VCPU_EXIT_COUNT]++;
 }
 
+/* A packet, whole. */
 static void on_trace(void *arg, const void *bytes, u32 count)
 {
     struct runner *r = arg;
+    const struct trace_packet *const p = bytes;
     if (r->trace)
         fwrite(bytes, 1, count, r->trace);
-    if (!trace_feed(&r->live, bytes, count) && r->live.why) {
-        fprintf(stderr, "orrery-unicorn: the machine writes a broken trace: %s at offset 0x%lx: %s\n", r->live.field,
-                r->live.offset + r->live.at, r->live.why);
-        runner_stop(r);
+    r->lost[p->cpu % array_size(r->lost)] = p->discarded;
+    for (u32 at = sizeof(*p); at < count;) {
+        const struct trace_event *const e = (const void *)((const u8 *)bytes + at);
+        if (e->id == TRACE_state || e->id == TRACE_exit || e->id == TRACE_entry)
+            count_exit(r, (const void *)e);
+        at += e->bytes;
     }
 }
 
@@ -96,11 +113,9 @@ bool runner_open(struct runner *r, const struct options *o)
         input_free(&r->bundle);
         return false;
     }
-    r->live.record = on_record;
-    r->live.arg = r;
     r->config = (struct sim_config){.cpus = o->cpus, .ram_bytes = o->memory_bytes, .vendor = o->vendor, .x2apic = true,
                                     .bundle = r->bundle.bytes, .bundle_bytes = r->bundle.count, .line = o->kernel,
-                                    .trace = o->vendor != SIM_NONE && !o->counts,
+                                    .trace = o->vendor != SIM_NONE && !o->counts ? MACH_TRACE_ON : MACH_TRACE_OFF,
                                     .console = on_console, .trace_sink = on_trace, .arg = r};
     if (!open_for_writing(o->trace, &r->trace) || !open_for_writing(o->counts, &r->counts)) {
         runner_close(r);
@@ -167,15 +182,18 @@ bool runner_json(const struct runner *r, const struct sim_result *result)
         fprintf(stderr, "orrery-unicorn: %s: %s\n", r->options->json, strerror(errno));
         return false;
     }
+    u64 lost = 0;
+    for (u32 i = 0; i < array_size(r->lost); i++)
+        lost += r->lost[i];
     fprintf(f, "{\"end\": \"%s\", \"code\": %u, \"message\": ", runner_end_name(result->end), result->code);
     json_string(f, result->message);
     fprintf(f, ", \"event_hash\": \"0x%016lx\", \"steps\": %lu, \"instructions\": %lu, \"traps\": %lu, \"lost_records\": %lu, \"exits\": {",
-            result->event_hash, result->steps, result->instructions, result->traps, r->lost);
+            result->event_hash, result->steps, result->instructions, result->traps, lost);
     const char *between = "";
     for (u32 i = 0; i < VCPU_EXIT_COUNT; i++) {
         if (!r->exits[i])
             continue;
-        fprintf(f, "%s\"%s\": %lu", between, trace_reason_name(i), r->exits[i]);
+        fprintf(f, "%s\"%s\": %lu", between, reason_name[i], r->exits[i]);
         between = ", ";
     }
     fprintf(f, "}}\n");

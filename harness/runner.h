@@ -4,18 +4,17 @@
 #include <stdio.h>
 #include "input.h"
 #include "options.h"
-#include "trace_feed.h"
+#include "sim.h"
+#include "abi/trace_words.h"
 
 struct runner {
     const struct options *options;
     struct input bundle;
     struct sim_config config;
-    struct trace_feed live;            /* what the machine's tracer writes */
     FILE *trace, *counts;              /* NULL: not wanted */
-    u64 exits[VCPU_EXIT_COUNT], lost;
+    u64 reason[TRACE_NO_VCPU];         /* by vCPU: word 0 of its last exit */
+    u64 exits[VCPU_EXIT_COUNT], lost[64];
     bool console_used;
-    void (*record)(void *arg, const struct trace_header *h);   /* of the live stream, or NULL */
-    void *record_arg;
 };
 
 bool runner_open(struct runner *r, const struct options *o);   /* reads and checks the bundle; false: one line on stderr, exit status 2 */

@@ -77,7 +77,7 @@ void mach_trace_write(const void *bytes, u32 count)
         s->config.trace_sink(s->config.arg, bytes, count);
 }
 
-bool mach_trace_wanted(void)
+enum mach_trace mach_trace_wanted(void)
 {
     return sim_here->config.trace;
 }

@@ -6,33 +6,52 @@ from pathlib import Path
 
 from .base import BadInput
 
-MAGIC = b"ORRERYT1"
-LOST, EXIT, ENTRY, END = 1, 2, 3, 4
+MAGIC, PACKET, EVENT = 0xC1FC1FC1, 76, 12
+END, STATE, EXIT, ENTRY = 2, 3, 4, 5
 REASONS = ("STARTUP", "KICKED", "IO", "MMIO", "MSR_READ", "MSR_WRITE", "CPUID", "HLT", "CR", "EXCEPTION", "INTR_WINDOW",
            "NMI_WINDOW", "SHUTDOWN", "HYPERCALL", "ENTRY_FAILED", "OTHER")
+
+
+def word0(data: bytes, at: int, before: int) -> int:
+    """Reason and length as the words of a vCPU have it after this event."""
+    small, large = data[at + 14], data[at + 15]
+    at += 16
+    for size, shape, count in ((5, "<BI", small), (9, "<BQ", large)):
+        for _ in range(count):
+            word, value = struct.unpack_from(shape, data, at)
+            before = value if word == 0 else before
+            at += size
+    return before
 
 
 def exits(path: Path) -> dict[str, int]:
     """Exits by reason of a trace file; BadInput names the offset where the file is truncated or makes no sense."""
     data = path.read_bytes()
-    if len(data) < 32 or data[:8] != MAGIC:
-        raise BadInput(f"{path.name}: offset 0: no trace")
     counts: dict[str, int] = {}
-    at, ended = 32, False
+    reason: dict[int, int] = {}
+    at, ended = 0, False
     while at < len(data):
-        if len(data) - at < 24:
-            raise BadInput(f"{path.name}: offset {at:#x}: truncated record header")
-        kind, size = struct.unpack_from("<HH", data, at)
-        if size < 24 or size % 8 or kind not in (LOST, EXIT, ENTRY, END):
-            raise BadInput(f"{path.name}: offset {at:#x}: no record (type {kind}, {size} bytes)")
-        if at + size > len(data):
-            raise BadInput(f"{path.name}: offset {at:#x}: truncated record of {size} bytes")
-        if kind == EXIT:
-            reason = struct.unpack_from("<I", data, at + 32)[0]
-            name = REASONS[reason] if reason < len(REASONS) else f"REASON_{reason}"
-            counts[name] = counts.get(name, 0) + 1
-        ended |= kind == END
-        at += size
+        if len(data) - at < PACKET or struct.unpack_from("<I", data, at)[0] != MAGIC:
+            raise BadInput(f"{path.name}: offset {at:#x}: no packet")
+        end = at + struct.unpack_from("<Q", data, at + 40)[0] // 8
+        if end > len(data) or end < at + PACKET:
+            raise BadInput(f"{path.name}: offset {at:#x}: truncated packet")
+        at += PACKET
+        while at < end:
+            if end - at < EVENT:
+                raise BadInput(f"{path.name}: offset {at:#x}: truncated event")
+            kind, size = struct.unpack_from("<HH", data, at)
+            if size < EVENT or at + size > end:
+                raise BadInput(f"{path.name}: offset {at:#x}: no event (id {kind}, {size} bytes)")
+            if kind in (STATE, EXIT, ENTRY):
+                vcpu = struct.unpack_from("<H", data, at + EVENT)[0]
+                reason[vcpu] = word0(data, at, 0 if kind == STATE else reason.get(vcpu, 0))
+            if kind == EXIT:
+                number = reason[vcpu] & 0xFFFFFFFF
+                name = REASONS[number] if number < len(REASONS) else f"REASON_{number}"
+                counts[name] = counts.get(name, 0) + 1
+            ended |= kind == END
+            at += size
     if not ended:
-        raise BadInput(f"{path.name}: offset {at:#x}: truncated: no end record")
+        raise BadInput(f"{path.name}: offset {at:#x}: truncated: no end event")
     return counts

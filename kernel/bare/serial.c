@@ -64,9 +64,9 @@ void mach_trace_write(const void *bytes, u32 count)
         uart_write(COM2, bytes, count);
 }
 
-bool mach_trace_wanted(void)
+enum mach_trace mach_trace_wanted(void)
 {
-    return com2_present;
+    return com2_present ? MACH_TRACE_ON : MACH_TRACE_OFF;
 }
 
 void bare_print(const char *text)

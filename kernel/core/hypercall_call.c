@@ -54,7 +54,7 @@ SYS(shutdown)
     if (!(ec->pd->flags & PD_FLAG_SHUTDOWN))
         return STATUS_PERM;
     if (cpu->trace)
-        trace_end(cpu);
+        trace_end(cpu, (u32)a->code);
     mach_shutdown((u32)a->code);
     return OK;
 }

@@ -58,17 +58,10 @@ static seldom struct resume *trap_other(struct cpu *cpu, u64 trap)
     return sched_resume(cpu);
 }
 
-struct resume *kern_syscall(void *arg)
+static out_of_line struct resume *handle(struct cpu *cpu, u64 trap, u64 info)
 {
-    struct cpu *const cpu = arg;
-    return hypercall(cpu, cpu->current);
-}
-
-struct resume *kern_trap(void *arg, u64 trap, u64 info)
-{
-    struct cpu *const cpu = arg;
     if (trap == TRAP_SYSCALL)
-        return kern_syscall(cpu);
+        return hypercall(cpu, cpu->current);
     if (trap == TRAP(TRAP_EXCEPTION, VECTOR_PAGE_FAULT))
         return page_fault(cpu, cpu->current, info);
     if (TRAP_KIND(trap) == TRAP_EXCEPTION)
@@ -76,6 +69,18 @@ struct resume *kern_trap(void *arg, u64 trap, u64 info)
     if (TRAP_KIND(trap) >= TRAP_GUEST_EXIT)
         return vcpu_trap(cpu, trap, info);
     return trap_other(cpu, trap);
+}
+
+struct resume *kern_syscall(void *arg)
+{
+    struct cpu *const cpu = arg;
+    return unlikely(cpu->trace) ? trace_trap(cpu, TRAP_SYSCALL, 0, handle) : hypercall(cpu, cpu->current);
+}
+
+struct resume *kern_trap(void *arg, u64 trap, u64 info)
+{
+    struct cpu *const cpu = arg;
+    return unlikely(cpu->trace) ? trace_trap(cpu, trap, info, handle) : handle(cpu, trap, info);
 }
 
 void kern_nmi(void *arg, u32 vector)

@@ -38,7 +38,8 @@ struct kern {
     atomic_u64 tag_next;
     struct lock derive_lock;            /* the derivation tree, all spaces */
     struct lock tlb_lock;               /* tlb_waiters */
-    struct lock trace_lock;             /* the trace stream: records of several CPUs, each whole */
+    struct lock trace_end_lock;         /* the end of all rings */
+    struct lock trace_lock;             /* the trace stream: packets of several CPUs, each whole */
     struct ec *tlb_waiters;
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Spin lock: interrupts are off in the kernel, sections are short and bounded, nobody waits for an interrupt inside one.
- * Order (outer first): TLB waiters, derivation, memory, a semaphore; a ring of the tracer, then its stream; a CPU's inbox is lock-free. */
+ * Order (outer first): TLB waiters, derivation, memory, a semaphore; the end of the trace, a ring of it, its stream; a CPU's inbox is lock-free. */
 #pragma once
 #include "atomic.h"
 #include "machine.h"

@@ -278,12 +278,12 @@ struct resume *sched_more(struct cpu *cpu)
 
 struct resume *sched_resume(struct cpu *cpu)
 {
+    if (unlikely(cpu->trace))
+        trace_outcome(cpu);
     sched_inbox(cpu);
     if (atomic_load(&cpu->tlb.requested) != atomic_load(&cpu->tlb.done))
         tlb_handle(cpu);
     epoch_quiesce(cpu);
-    if (cpu->trace)
-        trace_drain(cpu);
     for (u32 turn = 0; cpu->due & DUE_CHOICE; turn++) {   /* bound: SCs and ECs of this CPU; each turn but the last takes one away */
         choose(cpu);
         cpu->due &= ~DUE_CHOICE;

@@ -81,6 +81,8 @@ u64 tlb_batch_request(struct cpu *cpu, const struct tlb_batch *b)
     for (u64 left = others; left; left &= left - 1)
         atomic_or(&kern()->cpu[__builtin_ctzl(left)]->tlb.kinds, kinds_for(b, (u32)__builtin_ctzl(left)));
     const u64 generation = atomic_fetch_add(&kern()->tlb_generation, 1) + 1;
+    if (unlikely(cpu->trace))
+        trace_shootdown(cpu, generation, others);
     invalidate(cpu, kinds_for(b, cpu->id));
     for (u64 left = others; left; left &= left - 1)
         request(cpu, kern()->cpu[__builtin_ctzl(left)], generation);
@@ -157,6 +159,8 @@ void tlb_handle(struct cpu *cpu)
     if (requested == atomic_load(&cpu->tlb.done))
         return;
     invalidate(cpu, atomic_xchg(&cpu->tlb.kinds, 0));
+    if (unlikely(cpu->trace))
+        trace_flushed(cpu, requested);
     atomic_store(&cpu->tlb.done, requested);
     wake_complete(cpu);
 }

@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The tracer: exit and entry records into a ring per CPU, drained through mach_trace_write. Off: one predictable branch (cpu.trace NULL).
- * Invariant: records of one CPU are in order; a full ring counts what it drops and says so in a LOST record. */
+/* The tracer: events of abi/trace.h into a ring per CPU, drained through mach_trace_write. Off: one predictable branch per trap (cpu.trace NULL); the
+ * functions below are called only if it is not, but for trace_init.
+ * Invariant: events of one CPU are in order; what finds no room is counted in `discarded`, and no delta refers to words that were lost. */
 #pragma once
 #include "abi/trace.h"
+#include "machine.h"
 
 struct cpu;
 struct vcpu;
 struct trace_ring;
 
-void trace_init(struct cpu *cpu);                        /* allocates the ring if mach_trace_wanted(); CPU 0 writes struct trace_file, so it is the first */
-void trace_exit(struct cpu *cpu, struct vcpu *v);        /* vcpu_run completed: what stands in the state page and TRACE_EXIT_GROUPS; uses v->copy */
-void trace_entry(struct cpu *cpu, const struct vcpu *v, const struct vcpu_state *copy, u32 dirty, u32 want);
-void trace_drain(struct cpu *cpu);                       /* at the end of a trap: writes out when half full */
-void trace_end(struct cpu *cpu);                         /* at shutdown, any one CPU: all rings, then TRACE_END; later records are dropped */
+void trace_init(struct cpu *cpu);                  /* allocates the ring if mach_trace_wanted(); CPU 0 writes `machine`, so it is the first */
+void trace_end(struct cpu *cpu, u32 code);         /* at shutdown, any one CPU: all rings, then `end`; later events are dropped */
+
+/* One trap: notes what it is, has it handled, notes what came of it, and writes out when half full. */
+struct resume *trace_trap(struct cpu *cpu, u64 trap, u64 info, struct resume *(*handle)(struct cpu *cpu, u64 trap, u64 info));
+void trace_outcome(struct cpu *cpu);               /* the same trap, before anything is released: what came of a hypercall or an exception */
+void trace_shootdown(struct cpu *cpu, u64 generation, u64 cpus);
+void trace_flushed(struct cpu *cpu, u64 generation);
+
+/* trace_vcpu.c. Home CPU. */
+void trace_exit(struct cpu *cpu, struct vcpu *v);  /* vcpu_run completed: what stands in the state page and TRACE_EXIT_GROUPS; uses v->copy */
+void trace_entry(struct cpu *cpu, struct vcpu *v, u32 dirty);   /* dirty groups in v->copy */

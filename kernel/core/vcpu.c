@@ -168,7 +168,7 @@ static seldom enum status prepare(struct cpu *cpu, struct vcpu *v, u32 dirty)
     }
     copy_dirty(v, dirty);
     if (cpu->trace)
-        trace_entry(cpu, v, v->copy, dirty, v->want);
+        trace_entry(cpu, v, dirty);
     const u32 check = check_dirty(cpu, v, dirty);
     if (check) {
         report_own(cpu, v, VCPU_EXIT_ENTRY_FAILED, check, event_wanted(v, dirty));
@@ -274,7 +274,7 @@ static seldom struct resume *go_on(struct cpu *cpu, struct vcpu *v, enum virt_ex
         cpu->idle.kind = RESUME_WINDOW;
         return &cpu->idle;
     }
-    return cpu->trace ? sched_resume(cpu) : sched_go_on(cpu);
+    return sched_go_on(cpu);
 }
 
 out_of_line struct resume *vcpu_trap(struct cpu *cpu, u64 trap, u64 info)

@@ -128,7 +128,12 @@ MACH_API void mach_dev_write32(u64 phys, u32 value);
 MACH_API void mach_fence(void);                    /* MFENCE; LFENCE: orders stores before a following x2APIC MSR write */
 MACH_API void mach_console_write(const char *text, u32 bytes);        /* bounded wait */
 MACH_API void mach_trace_write(const void *bytes, u32 count);         /* the trace stream; dropped where the machine has no place for it */
-MACH_API bool mach_trace_wanted(void);             /* is anybody recording? constant after boot */
+enum mach_trace {
+    MACH_TRACE_OFF,
+    MACH_TRACE_ON,
+    MACH_TRACE_LIVE,   /* somebody reads along: each exit and each entry is written out at once */
+};
+MACH_API enum mach_trace mach_trace_wanted(void);  /* is anybody recording? constant after boot */
 MACH_API void mach_shutdown(u32 code);             /* stop the machine; does not return on bare; in the process the CPU stops at the next resume */
 MACH_API u32 mach_ap_vector(void);                 /* SIPI vector of the machine's start-up code */
 MACH_API void mach_panic(const char *message) __attribute__((noreturn));   /* a bug of ours or of hardware, senseless boot input; never user input */

@@ -122,10 +122,10 @@ static inline void hot_store(struct vcpu *v, struct vcpu_state *s, u32 groups)
 
 #define SAVE_WORDS ((VMCB(reserved_698) - VMCB(es)) / 8)
 
-/* | int_shadow | save area |, in the part of the private copy that no group has. */
+/* | int_shadow | save area |, in the part of the private copy that no group has; the other half is trace_vcpu.c's. */
 static u64 *kept(struct vcpu *v)
 {
-    static_assert((SAVE_WORDS + 1) * 8 <= sizeof(v->copy->page_rest) && offset_of(struct vcpu_state, page_rest) % 8 == 0, "fits");
+    static_assert((SAVE_WORDS + 1) * 8 <= sizeof(v->copy->page_rest) / 2 && offset_of(struct vcpu_state, page_rest) % 8 == 0, "fits");
     return (u64 *)(void *)v->copy->page_rest;
 }
 

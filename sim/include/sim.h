@@ -37,7 +37,7 @@ struct sim_config {
     struct engine *user, *guest;     /* may be the same; NULL: EVENT_END at once, which ends the run (SIM_STOPPED). The caller's: they
                                         outlive the machine, and so does the chooser */
     struct chooser *chooser;         /* NULL: all zeros */
-    bool trace;                      /* mach_trace_wanted */
+    enum mach_trace trace;           /* mach_trace_wanted */
     void (*console)(void *arg, const char *text, u32 bytes);
     void (*trace_sink)(void *arg, const void *bytes, u32 count);
     void (*tsc_read)(void *arg, u64 tsc, const struct sim_counts *counts);   /* user mode read the TSC; NULL: nobody wants to know */

@@ -73,7 +73,7 @@ void guest_sim_svm_plain(struct sim *s)
 
 void guest_sim_trace(struct sim *s, void (*sink)(void *arg, const void *bytes, u32 count), void *arg)
 {
-    s->config.trace = true;
+    s->config.trace = MACH_TRACE_ON;
     s->config.trace_sink = sink;
     s->config.arg = arg;
 }

@@ -58,7 +58,7 @@ struct trace_large {
     X(4, exit, DELTA, "vcpu_run completes: what the VMM is told, and the groups that a replay needs")                      \
     X(5, entry, DELTA, "vcpu_run begins: what the VMM changed")                                                            \
     X(6, value, BYTES, "what the VMM took from outside since the last exit: guest memory, the clock, a device")            \
-    X(7, hypercall, NONE, "a hypercall is over, or its caller waits")                                                      \
+    X(7, hypercall, NONE, "a hypercall is over, or its caller waits; not vcpu_run, which is entry and exit, unless refused") \
     X(8, interrupt, NONE, "an interrupt was taken")                                                                        \
     X(9, exception, NONE, "an exception in user mode")                                                                     \
     X(10, ipc, NONE, "a message went from one EC to another")                                                              \
@@ -117,5 +117,7 @@ enum trace_value_kind {
 };
 #define TRACE_VALUE_BYTES 24u   /* at most, in one event */
 enum trace_ipc_kind { TRACE_IPC_call = 1, TRACE_IPC_reply, TRACE_IPC_exception };
+#define TRACE_STATUS_WAITS 0xffu   /* of a hypercall: it has no status yet, or never will */
+#define TRACE_STATUS_AGAIN 0xfeu   /* it is executed again from its SYSCALL instruction */
 
 static_assert(sizeof(struct trace_packet) == 76 && sizeof(struct trace_event) == 12, "file format");

@@ -68,9 +68,9 @@ USE(guest, assert_int_equal(pd_guest(s->pd, &space), OK))
 USE(guest_made, (void)!pd_guest_made(s->pd))
 USE(unmap, assert_int_equal(pd_unmap(s->cpu, s->pd, 0x700, s->g->s, 0, &number), OK))
 USE(record_exit, trace_exit(s->cpu, s->g->v))
-USE(record_entry, trace_entry(s->cpu, s->g->v, s->g->v->copy, 0, 0))
-USE(drain, trace_drain(s->cpu))
-USE(end, trace_end(s->cpu))
+USE(record_entry, trace_entry(s->cpu, s->g->v, 0))
+USE(note, trace_flushed(s->cpu, 1))
+USE(end, trace_end(s->cpu, 0))
 
 static const struct row {
     struct lock *(*lock)(struct scene *s);
@@ -80,7 +80,7 @@ static const struct row {
     { derive_lock, mem_insert },  { derive_lock, mem_delegate }, { derive_lock, mem_revoke },  { derive_lock, mem_clear },
     { derive_lock, obj_reserve }, { derive_lock, obj_insert },   { derive_lock, obj_delegate }, { derive_lock, obj_revoke },
     { derive_lock, obj_clear },   { derive_lock, guest },        { derive_lock, guest_made },  { derive_lock, unmap },
-    { ring_lock, record_exit },   { ring_lock, record_entry },   { ring_lock, drain },         { ring_lock, end },
+    { ring_lock, record_exit },   { ring_lock, record_entry },   { ring_lock, note },          { ring_lock, end },
 };
 
 static void no_sink(void *arg, const void *bytes, u32 count)

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Traps as a trace tells them: what came, what came of it, who goes on. All of it around the handling of the trap, so that no path of the kernel does
+ * more than it did. What a hypercall has come to is seen from the state of its EC, before sched_resume may release that.
+ * Not seen: an exception that is delivered only once its handler is free. */
+#include "ec.h"
+#include "trace_ring.h"
+
+static void before(struct cpu *cpu, u64 trap, u64 info)
+{
+    struct trace_ring *const r = cpu->trace;
+    struct ec *const ec = cpu->current;
+    r->exception = TRAP_KIND(trap) == TRAP_EXCEPTION;
+    r->ec = r->exception || TRAP_KIND(trap) == TRAP_SYSCALL ? ec : NULL;
+    if (TRAP_KIND(trap) == TRAP_INTERRUPT)
+        TRACE_NOTE(cpu, interrupt, (u8)TRAP_VECTOR(trap));
+    if (!r->ec)
+        return;
+    if (r->exception)
+        TRACE_NOTE(cpu, exception, (u8)TRAP_VECTOR(trap), trace_address(ec), info, ec->resume.rip);
+    r->caller = ec->caller;
+    r->number = ec->resume.gpr[RDI];
+    r->argument[0] = ec->resume.gpr[RSI];
+    r->argument[1] = ec->resume.gpr[RDX];
+    r->rip = ec->resume.rip;
+}
+
+static u32 status(const struct trace_ring *r, const struct ec *ec)
+{
+    if (ec->resume.rip != r->rip)
+        return TRACE_STATUS_AGAIN;
+    return ec->state == EC_READY && !ec->vcpu ? (u8)ec->resume.gpr[RAX] : TRACE_STATUS_WAITS;
+}
+
+static void message(struct cpu *cpu, const struct trace_ring *r, const struct ec *ec)
+{
+    if (ec->state == EC_CALLING)
+        TRACE_NOTE(cpu, ipc, r->exception ? TRACE_IPC_exception : TRACE_IPC_call, trace_address(ec), trace_address(ec->callee));
+    else if (ec->state == EC_IDLE && r->caller)
+        TRACE_NOTE(cpu, ipc, TRACE_IPC_reply, trace_address(ec), trace_address(r->caller));
+}
+
+void trace_outcome(struct cpu *cpu)
+{
+    struct trace_ring *const r = cpu->trace;
+    const struct ec *const ec = r->ec;
+    if (!ec)
+        return;
+    r->ec = NULL;
+    const u32 s = status(r, ec);
+    if (!r->exception && (r->number != HYPERCALL_vcpu_run || (s != OK && s != TRACE_STATUS_WAITS)))
+        TRACE_NOTE(cpu, hypercall, (u8)r->number, (u8)s, trace_address(ec), r->argument[0], r->argument[1]);
+    message(cpu, r, ec);
+}
+
+static void after(struct cpu *cpu)
+{
+    struct trace_ring *const r = cpu->trace;
+    const u64 current = trace_address(cpu->current);
+    trace_outcome(cpu);
+    if (current != r->current) {
+        r->current = current;
+        TRACE_NOTE(cpu, schedule, current);
+    }
+    lock_take(&r->lock);
+    if (r->used >= sizeof(r->bytes) / 2)
+        trace_flush(r);
+    lock_drop(&r->lock);
+}
+
+struct resume *trace_trap(struct cpu *cpu, u64 trap, u64 info, struct resume *(*handle)(struct cpu *cpu, u64 trap, u64 info))
+{
+    before(cpu, trap, info);
+    struct resume *const next = handle(cpu, trap, info);
+    after(cpu);
+    return next;
+}

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include "abi/trace_words.h"
 
+#define TRACE_CPUS 64u   /* numbers of CPUs are below */
+
 /* One event; `raw` points into the file, packed and unaligned: read its fields through the structure of its row. */
 struct trace_item {
     u64 sequence, tsc;
@@ -32,7 +34,7 @@ struct trace_fault {
 struct trace_source {
     char *name;
     u8 *bytes;
-    u64 count;
+    u64 count;               /* of those read; less than the file has after a fault */
 };
 
 struct trace {

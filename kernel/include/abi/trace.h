@@ -35,8 +35,8 @@ struct trace_packet {
 
 struct trace_event {
     u16 id;              /* enum trace_id; a reader skips ids it does not know */
+    u32 tsc;             /* to CTF, id and tsc are the header; what follows is the event's context */
     u16 bytes;           /* of the whole event */
-    u32 tsc;
     u32 sequence;
 } __attribute__((packed));
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "vcpu_field.h"
+#include "trace/vcpu_field.h"
 #include <string.h>
 
 #define STATE            ((struct vcpu_state *)0)

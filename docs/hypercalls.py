@@ -31,6 +31,7 @@ memory space of a PD, that was made on the way stays, charged to the PD whose it
 - `sm_up`: `STATUS_BUSY` if the count would wrap. `sm_down` with a deadline that has passed: `STATUS_TIMEOUT`, unless the count is above 0.
 - `vcpu_run`: `STATUS_CPU`, then `STATUS_BUSY` if another EC runs it or the time is somebody else's, then `STATUS_FEATURE` for dirty groups the machine has not.
   `vcpu_fetch`: `STATUS_CPU`, `STATUS_BUSY` before the first run, `STATUS_FEATURE`. `sc_info`: `STATUS_CPU`.
+- `trace`: `STATUS_ARG` for a kind there is not or more than 24 bytes, whether a trace is written or not.
 """
 REGISTERS = ("RSI", "RDX", "R8", "R9", "R10", "RAX")
 

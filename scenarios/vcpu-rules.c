@@ -3,7 +3,9 @@
  * snippets of a guest, and gives the same answer on VMX and SVM. The number in a message is the rule's. Argument "shutdown": only that exit.
  * Not checked: rule 10's "never helped", FPU images, PAE page-directory pointers. */
 #include "abi/vcpu.h"
+#include "abi/trace.h"
 #include "client.h"
+#include "clock.h"
 #include "guests/guest-rules.h"
 #include "hv.h"
 #include "mem.h"
@@ -106,7 +108,7 @@ static void guest_unmap(u64 page)
 static void startup(void)
 {
     rule(3, run_once() == VCPU_EXIT_STARTUP, "the first exit is STARTUP");
-    const u32 groups = state->capabilities & ~VCPU_GROUP_FPU;
+    const u32 groups = state->capabilities & VCPU_GROUP_ALL & ~VCPU_GROUP_FPU;
     rule(2, (state->valid & groups) == groups, "STARTUP brings every group");
     rule(11, state->version == VCPU_STATE_VERSION, "version");
     rule(8, state->rip == 0xfff0 && state->seg[VCPU_SEG_CS].base == 0xffff0000 && state->seg[VCPU_SEG_CS].selector == 0xf000,
@@ -238,6 +240,17 @@ static void tsc(void)
     rule(7, back - base < bit(43), "and goes away");
 }
 
+/* No rule of the state page: what a VMM tells a trace is checked, and costs nothing where none is written. */
+static void told(void)
+{
+    const u64 before = clock_read(false), asked = clock_read(true), after = clock_read(false);
+    rule(0, before < asked && asked < after, "the clock that is noted is the clock");
+    rule(0, hv_trace(SEL_VCPU, TRACE_KIND_BYTES(TRACE_VALUE_memory, 24), 0x1000, 1, 2, 3) == OK, "a value is noted");
+    rule(0, hv_trace(SEL_VCPU, TRACE_KIND_BYTES(TRACE_VALUE_memory, 25), 0x1000, 1, 2, 3) == STATUS_ARG, "not more than there are words");
+    rule(0, hv_trace(SEL_VCPU, TRACE_KIND_BYTES(0, 8), 0, 1, 2, 3) == STATUS_ARG, "nor of no kind");
+    rule(0, hv_trace(SEL_VCPU, TRACE_KIND_BYTES(TRACE_VALUE_COUNT, 8), 0, 1, 2, 3) == STATUS_ARG, "nor of a kind there is not");
+}
+
 static void exceptions(void)
 {
     begin(RULES_UD, 2);
@@ -289,7 +302,7 @@ static void triple_fault(void)
 static void garbage_in(u64 *member, u32 group, u64 value, const char *text)
 {
     static struct vcpu_state good;
-    fetch(state->capabilities & ~VCPU_GROUP_FPU);
+    fetch(state->capabilities & VCPU_GROUP_ALL & ~VCPU_GROUP_FPU);
     memcpy(&good, state, PAGE_SIZE);
     const u64 was = *member;
     begin(RULES_OUT, 2);
@@ -297,7 +310,7 @@ static void garbage_in(u64 *member, u32 group, u64 value, const char *text)
     state->dirty |= group;
     rule(11, run() == VCPU_EXIT_ENTRY_FAILED, text);
     *member = was;
-    fetch(state->capabilities & ~(VCPU_GROUP_FPU | VCPU_GROUP_RIP | VCPU_GROUP_ACTIVITY | group));
+    fetch(state->capabilities & VCPU_GROUP_ALL & ~(VCPU_GROUP_FPU | VCPU_GROUP_RIP | VCPU_GROUP_ACTIVITY | group));
     rule(11, memcmp(state->gpr, good.gpr, offset_of(struct vcpu_state, activity) - offset_of(struct vcpu_state, gpr)) == 0, "a refused entry changes nothing");
     begin(RULES_OUT, 2);
     state->dirty |= group;
@@ -377,6 +390,7 @@ static void all_others(void)
     windows();
     memory();
     tsc();
+    told();
     exceptions();
     garbage();
     who_may_run();

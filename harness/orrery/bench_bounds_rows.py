@@ -47,6 +47,8 @@ BOUNDS = (
     Bound("vcpu-create", ("vcpu_create",), "the first of its PD, where no tables are", 11_000),
     Bound("pd-info", ("pd_info",), "", 100),
     Bound("sc-info", ("sc_info",), "", 140),
+    Bound("clock", ("clock",), "", 100),
+    Bound("trace", ("trace",), "without a trace", 140),
     Bound("console", ("console",), "32 bytes, a UART that is ready", 760, "what the UART takes: 87 us a byte"),
     Bound("vcpu-run", ("vcpu_run",), "all groups dirty", 3400),
     Bound("guest-exit", ("exit",), "all groups wanted", 1800),

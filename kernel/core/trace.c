@@ -108,6 +108,23 @@ void trace_end(struct cpu *cpu, u32 code)
     lock_drop(&k->trace_end_lock);
 }
 
+void trace_value(struct cpu *cpu, u32 vcpu, u32 kind, u64 address, const void *data, u32 bytes)
+{
+    struct trace_ring *const r = cpu->trace;
+    lock_take(&r->lock);
+    struct trace_value *const e = trace_begin(cpu, TRACE_value, sizeof(*e) + 1 + TRACE_VALUE_BYTES);
+    if (e) {
+        u8 *const tail = (u8 *)(e + 1);
+        e->vcpu = (u16)vcpu;
+        e->kind = (u8)kind;
+        e->address = address;
+        tail[0] = (u8)bytes;
+        mach_copy(tail + 1, data, bytes);
+        trace_commit(r, &e->event, (u32)sizeof(*e) + 1 + bytes);
+    }
+    lock_drop(&r->lock);
+}
+
 void trace_shootdown(struct cpu *cpu, u64 generation, u64 cpus)
 {
     TRACE_NOTE(cpu, shootdown, generation, cpus);

@@ -18,6 +18,7 @@ struct resume *trace_trap(struct cpu *cpu, u64 trap, u64 info, struct resume *(*
 void trace_outcome(struct cpu *cpu);               /* the same trap, before anything is released: what came of a hypercall or an exception */
 void trace_shootdown(struct cpu *cpu, u64 generation, u64 cpus);
 void trace_flushed(struct cpu *cpu, u64 generation);
+void trace_value(struct cpu *cpu, u32 vcpu, u32 kind, u64 address, const void *data, u32 bytes);
 
 /* trace_vcpu.c. Home CPU. */
 void trace_exit(struct cpu *cpu, struct vcpu *v);  /* vcpu_run completed: what stands in the state page and TRACE_EXIT_GROUPS; uses v->copy */

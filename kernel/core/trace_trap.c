@@ -2,6 +2,7 @@
 /* Traps as a trace tells them: what came, what came of it, who goes on. All of it around the handling of the trap, so that no path of the kernel does
  * more than it did. What a hypercall has come to is seen from the state of its EC, before sched_resume may release that.
  * Not seen: an exception that is delivered only once its handler is free. */
+#include "abi/hypercall.h"
 #include "ec.h"
 #include "trace_ring.h"
 
@@ -39,6 +40,12 @@ static void message(struct cpu *cpu, const struct trace_ring *r, const struct ec
         TRACE_NOTE(cpu, ipc, TRACE_IPC_reply, trace_address(ec), trace_address(r->caller));
 }
 
+/* A value, an entry or an exit says that it was. */
+static bool tells_itself(u64 number)
+{
+    return number == HYPERCALL_vcpu_run || number == HYPERCALL_clock || number == HYPERCALL_trace;
+}
+
 void trace_outcome(struct cpu *cpu)
 {
     struct trace_ring *const r = cpu->trace;
@@ -47,7 +54,7 @@ void trace_outcome(struct cpu *cpu)
         return;
     r->ec = NULL;
     const u32 s = status(r, ec);
-    if (!r->exception && (r->number != HYPERCALL_vcpu_run || (s != OK && s != TRACE_STATUS_WAITS)))
+    if (!r->exception && (!tells_itself(r->number) || (s != OK && s != TRACE_STATUS_WAITS)))
         TRACE_NOTE(cpu, hypercall, (u8)r->number, (u8)s, trace_address(ec), r->argument[0], r->argument[1]);
     message(cpu, r, ec);
 }

@@ -52,7 +52,7 @@ static void vcpu_header(struct vcpu *v)
 {
     const struct virt_ops *const ops = kern()->virt;
     v->state->version = VCPU_STATE_VERSION;
-    v->state->capabilities = ops->groups;
+    v->state->capabilities = ops->groups | (kern()->cpu[v->object.cpu]->trace ? (u32)VCPU_TRACED : 0);
     v->state->vendor = ops->vendor;
 }
 

@@ -67,6 +67,17 @@ static void time_act(void)
     check(hv_sc_info(SEL_POOL + 1, &used), "sc_info");
 }
 
+static void clock_act(void)
+{
+    u64 tsc;
+    check(hv_clock(&tsc), "clock");
+}
+
+static void trace_act(void)
+{
+    check(hv_trace(SEL_VCPU, TRACE_KIND_BYTES(1, 24), 0x1000, 1, 2, 3), "trace");
+}
+
 static void console_act(void)
 {
     const u64 word = 0x2d2d2d2d2d2d2d2dul, last = 0x0a2d2d2d2d2d2d2dul;
@@ -133,18 +144,18 @@ static void run(u32 dirty, u32 want)
 /* All groups in. */
 static void run_act(void)
 {
-    run(state->capabilities, 0);
+    run(state->capabilities & VCPU_GROUP_ALL, 0);
 }
 
 /* All groups out. */
 static void exit_act(void)
 {
-    run(VCPU_GROUP_RIP, state->capabilities);
+    run(VCPU_GROUP_RIP, state->capabilities & VCPU_GROUP_ALL);
 }
 
 static void fetch_act(void)
 {
-    check(hv_vcpu_fetch(SEL_VCPU, state->capabilities), "vcpu_fetch");
+    check(hv_vcpu_fetch(SEL_VCPU, state->capabilities & VCPU_GROUP_ALL), "vcpu_fetch");
 }
 
 static void kick_act(void)
@@ -186,6 +197,8 @@ const struct row rows_objects[] = {
     { "vcpu-create", 0, vcpu_make, new_drop },
     { "pd-info", 0, info_act, 0 },
     { "sc-info", 0, time_act, 0 },
+    { "clock", 0, clock_act, 0 },
+    { "trace", 0, trace_act, 0 },
     { "console", 0, console_act, 0 },
     { "vcpu-run", 0, run_act, 0 },
     { "guest-exit", 0, exit_act, 0 },

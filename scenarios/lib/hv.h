@@ -62,11 +62,14 @@ HV_INLINE enum status hv_syscall(u64 number, const u32 count, struct hv_register
 #define HV_JOIN(a, b)              HV_JOIN_(a, b)
 #define HV_JOIN_(a, b)             a##b
 #define HV_UNWRAP(...)             __VA_ARGS__
-#define HV_TAIL(...)               HV_TAIL_(__VA_ARGS__)
-#define HV_TAIL_(first, ...)       __VA_ARGS__
+/* All but the first; void if there is nothing else. */
+#define HV_TAIL(...)               HV_JOIN(HV_TAIL_, HV_TENTH(__VA_ARGS__, SOME, SOME, SOME, SOME, SOME, SOME, SOME, SOME, NONE, ~))(__VA_ARGS__)
+#define HV_TENTH(a, b, c, d, e, f, g, h, i, n, ...) n
+#define HV_TAIL_NONE(first)        void
+#define HV_TAIL_SOME(first, ...)   __VA_ARGS__
 
 #define HV_PARAMETER(index, name)  HV_JOIN(HV_PARAMETER_, HV_KIND(name))(name)
-#define HV_PARAMETER_NONE(name)    , void
+#define HV_PARAMETER_NONE(name)
 #define HV_PARAMETER_SOME(name)    , u64 name
 #define HV_OUT(index, name)        HV_JOIN(HV_OUT_, HV_KIND(name))(name)
 #define HV_OUT_NONE(name)

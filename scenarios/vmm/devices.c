@@ -3,6 +3,7 @@
  * STRING_MAX in one exit; the instruction is then executed again for the rest. */
 #include "decode.h"
 #include "hv.h"
+#include "mem.h"
 #include "print.h"
 #include "vmm.h"
 
@@ -97,16 +98,12 @@ static bool element(struct vmm_vcpu *v, const struct decoded *d, u64 index)
         return false;
     const u16 port = s->exit.u.io.port;
     u32 value = 0;
-    if (d->op == DECODE_INS)
+    if (d->op == DECODE_INS) {
         value = port_in(v, port, d->size);
-    for (u32 i = 0; i < d->size; i++) {
-        if (d->op == DECODE_INS)
-            at[i] = (u8)(value >> 8 * i);
-        else
-            value |= (u32)at[i] << 8 * i;
-    }
-    if (d->op == DECODE_OUTS)
+        memcpy(at, &value, d->size);
+    } else if (ram_read(v, gpa, &value, d->size)) {
         port_out(v, port, d->size, value);
+    }
     return true;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Guest-physical memory: RAM is PROGRAM_MEMORY, delegated to the guest space in blocks when first touched; one page of test registers is
  * never mapped, so that each access exits. */
+#include "abi/trace.h"
 #include "decode.h"
 #include "hv.h"
 #include "mem.h"
@@ -18,20 +19,32 @@ void *ram_at(struct vm *vm, u64 gpa, u64 bytes)
     return (void *)(PROGRAM_MEMORY + gpa);
 }
 
+bool ram_read(struct vmm_vcpu *v, u64 gpa, void *to, u32 bytes)
+{
+    const void *const at = ram_at(v->vm, gpa, bytes);
+    u64 word[3] = { 0 };
+    if (!at || bytes > sizeof(word))
+        return false;
+    memcpy(word, at, bytes);
+    memcpy(to, word, bytes);
+    if (!(v->state->capabilities & VCPU_TRACED))
+        return true;
+    const enum status s = hv_trace(VMM_SEL_VCPU(v->number), TRACE_KIND_BYTES(TRACE_VALUE_memory, bytes), gpa, word[0], word[1], word[2]);
+    if (s != OK)
+        client_fail(&v->thread, "trace", s);
+    return true;
+}
+
 static bool table_read(void *arg, u64 gpa, u32 bytes, u64 *value)
 {
-    const void *at = ram_at(arg, gpa, bytes);
-    if (!at)
-        return false;
     *value = 0;
-    memcpy(value, at, bytes);
-    return true;
+    return ram_read(arg, gpa, value, bytes);
 }
 
 bool ram_translate(struct vmm_vcpu *v, u64 linear, u64 *gpa)
 {
     state_need(v, WALK_GROUPS);
-    return walk(v->state, linear, table_read, v->vm, gpa);
+    return walk(v->state, linear, table_read, v, gpa);
 }
 
 static enum vmm_next ram_map(struct vmm_vcpu *v, u64 gpa)

@@ -51,14 +51,14 @@ static u32 instruction_bytes(struct vmm_vcpu *v, enum decode_mode mode, u8 *byte
     if (mode != DECODE_64)
         linear = (s->seg[VCPU_SEG_CS].base + s->rip) & 0xfffffffful;
     u32 count = 0;
-    for (; count < DECODE_BYTES; count++) {
+    while (count < DECODE_BYTES) {   /* bound: two pages */
         u64 gpa;
         if (!ram_translate(v, linear + count, &gpa))
             break;
-        const u8 *at = ram_at(v->vm, gpa, 1);
-        if (!at)
+        const u32 piece = (u32)min((u64)(DECODE_BYTES - count), PAGE_SIZE - (gpa & PAGE_MASK));
+        if (!ram_read(v, gpa, bytes + count, piece))
             break;
-        bytes[count] = *at;
+        count += piece;
     }
     return count;
 }

@@ -82,6 +82,8 @@ enum { GUEST_HOST_DR0, GUEST_HOST_XCR0, GUEST_HOST_LSTAR, GUEST_HOST_KERNEL_GS, 
 u32 guest_sim_last_check(struct sim *s, u32 cpu);            /* id of the check that failed the last entry, as the model knows it */
 void guest_sim_svm_plain(struct sim *s);                     /* an SVM machine without next RIP and decode assists */
 void guest_sim_trace(struct sim *s, void (*sink)(void *arg, const void *bytes, u32 count), void *arg);
+void guest_sim_trace_live(struct sim *s);
+void guest_sim_trace_off(struct sim *s);
 u8 *guest_sim_fpu(struct sim *s, u32 cpu);                   /* the FPU registers, as FXSAVE lays them out */
 bool guest_sim_vmcs_active(struct sim *s, u64 phys);         /* not cleared since it was loaded somewhere */
 void guest_sim_iret_faulted(struct sim *s, u32 cpu);         /* the current VMCS: the exit's qualification says "NMI unblocking due to IRET" */

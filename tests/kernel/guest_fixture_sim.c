@@ -18,6 +18,8 @@ u8 *guest_sim_fpu(struct sim *s, u32 cpu);
 bool guest_sim_vmcs_active(struct sim *s, u64 phys);
 void guest_sim_iret_faulted(struct sim *s, u32 cpu);
 void guest_sim_trace(struct sim *s, void (*sink)(void *arg, const void *bytes, u32 count), void *arg);
+void guest_sim_trace_live(struct sim *s);
+void guest_sim_trace_off(struct sim *s);
 
 void guest_sim_engine(struct sim *s, struct engine *e)
 {
@@ -76,6 +78,16 @@ void guest_sim_trace(struct sim *s, void (*sink)(void *arg, const void *bytes, u
     s->config.trace = MACH_TRACE_ON;
     s->config.trace_sink = sink;
     s->config.arg = arg;
+}
+
+void guest_sim_trace_live(struct sim *s)
+{
+    s->config.trace = MACH_TRACE_LIVE;
+}
+
+void guest_sim_trace_off(struct sim *s)
+{
+    s->config.trace = MACH_TRACE_OFF;
 }
 
 u8 *guest_sim_fpu(struct sim *s, u32 cpu)

@@ -36,6 +36,7 @@ const struct life_op life_ops[] = {
     { NAMES("vcpu_run", vcpu_run, LIFE_VCPU, X), .answer = A_RUN, .home = true },
     { NAMES("vcpu_kick", vcpu_kick, LIFE_VCPU, X), .answer = ANSWERS },
     { NAMES("vcpu_fetch", vcpu_fetch, LIFE_VCPU, X, VCPU_GROUP_RIP), .answer = A_FETCH, .home = true },
+    { NAMES("trace", trace, LIFE_VCPU, X, 1 << 8 | 8, 0x1000), .answer = ANSWERS },
 
     { OBJECT("lookup", lookup, KEEPS, SEL_ROOT, SPACE_OBJECT, X), .answer = ANSWERS },
     { OBJECT("copy", delegate, KEEPS, SEL_ROOT, SEL_PARENT, X, X, ONE(SPACE_OBJECT)), .answer = ANSWERS },

@@ -32,7 +32,9 @@
     X(18, pd_info, (pd), (used_bytes, limit_bytes), "kernel memory charged to a PD and its limit")                     \
     X(19, console, (word0, word1, word2, word3, bytes), (none), "print up to 32 bytes; needs PD_FLAG_CONSOLE")         \
     X(20, shutdown, (code), (none), "stop the machine with an exit code; needs PD_FLAG_SHUTDOWN")                      \
-    X(21, sc_info, (sc), (used_tsc), "time consumed by a scheduling context")
+    X(21, sc_info, (sc), (used_tsc), "time consumed by a scheduling context")                             \
+    X(22, clock, (none), (tsc), "read the clock; a trace notes what was read")                                         \
+    X(23, trace, (vcpu, kind_bytes, address, word0, word1, word2), (none), "put into the trace what a VMM took from outside; without a trace: nothing")
 
 enum hypercall {
 #define HYPERCALL_ENUM(number, name, arguments, results, summary) HYPERCALL_##name = number,
@@ -94,6 +96,10 @@ enum space_type {
 
 #define PD_FLAG_CONSOLE  0x1u   /* may call console; a PD can pass on only the flags it has */
 #define PD_FLAG_SHUTDOWN 0x2u
+
+/* trace: kind (abi/trace.h, TRACE_VALUE_*) and number of bytes in the words, at most TRACE_VALUE_BYTES. Worth it only if the state page says so:
+ * VCPU_TRACED (abi/vcpu.h). */
+#define TRACE_KIND_BYTES(kind, bytes) ((u64)(kind) << 8 | (u64)(bytes))
 
 #define SM_DOWN_ZERO 0x1u   /* sm_down: take the whole count, not one */
 

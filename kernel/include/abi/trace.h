@@ -58,7 +58,7 @@ struct trace_large {
     X(4, exit, DELTA, "vcpu_run completes: what the VMM is told, and the groups that a replay needs")                      \
     X(5, entry, DELTA, "vcpu_run begins: what the VMM changed")                                                            \
     X(6, value, BYTES, "what the VMM took from outside since the last exit: guest memory, the clock, a device")            \
-    X(7, hypercall, NONE, "a hypercall is over, or its caller waits; not vcpu_run, which is entry and exit, unless refused") \
+    X(7, hypercall, NONE, "a hypercall is over, or its caller waits; none that another event tells of, unless refused")        \
     X(8, interrupt, NONE, "an interrupt was taken")                                                                        \
     X(9, exception, NONE, "an exception in user mode")                                                                     \
     X(10, ipc, NONE, "a message went from one EC to another")                                                              \

@@ -119,7 +119,7 @@ struct vcpu_exit {
 struct vcpu_state {
     /* Page 0. Control words. */
     u32 version;        /* VCPU_STATE_VERSION, kernel writes */
-    u32 capabilities;   /* groups this machine can transfer */
+    u32 capabilities;   /* groups this machine can transfer; VCPU_TRACED */
     u32 valid, dirty, want;
     u32 vendor;         /* 1 VMX, 2 SVM: for reports only */
     struct vcpu_exit exit;
@@ -156,6 +156,7 @@ struct vcpu_state {
     u8 fpu[PAGE_SIZE];
 };
 #define VCPU_CONTROL_RDTSC 0x1u   /* intercept RDTSC and RDTSCP */
+#define VCPU_TRACED bit(31)       /* a trace is written: a VMM tells it what it takes from outside (hypercalls clock, trace) */
 
 static_assert(sizeof(struct vcpu_segment) == 24, "ABI");
 static_assert(sizeof(struct vcpu_exit) == 80, "ABI");

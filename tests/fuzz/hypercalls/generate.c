@@ -246,6 +246,8 @@ static void vcpu(struct source *s)
     o->args[0] = selector_here(s, OBJ_VCPU);
     if (o->number == HYPERCALL_vcpu_fetch)
         o->args[1] = once_in(s, 10) ? choose_next(s->random) : choose_next(s->random) & VCPU_GROUP_ALL & ~s->z->m.groups_missing;
+    if (o->number == HYPERCALL_trace)
+        o->args[1] = once_in(s, 4) ? choose_next(s->random) >> below(s, 64) : below(s, 10) << 8 | below(s, 27);
     if (o->number != HYPERCALL_vcpu_run)
         return;
     o->dirty = choose_next(s->random) & choose_next(s->random) & (once_in(s, 10) ? ~0ul : ~0xfffffffful | (VCPU_GROUP_ALL & ~s->z->m.groups_missing));
@@ -284,7 +286,8 @@ static const struct weighted table[] = {
     { 4, HYPERCALL_vcpu_create, create }, { 22, HYPERCALL_delegate, space }, { 16, HYPERCALL_revoke, space }, { 4, HYPERCALL_lookup, space },
     { 8, HYPERCALL_sm_up, semaphore }, { 6, HYPERCALL_sm_down, semaphore }, { 4, HYPERCALL_vcpu_run, vcpu }, { 3, HYPERCALL_vcpu_kick, vcpu },
     { 2, HYPERCALL_vcpu_fetch, vcpu }, { 2, HYPERCALL_portal_ctrl, other }, { 2, HYPERCALL_pd_info, other }, { 1, HYPERCALL_console, other },
-    { 1, HYPERCALL_shutdown, other }, { 1, HYPERCALL_sc_info, other }, { 1, HYPERCALL_COUNT, other },
+    { 1, HYPERCALL_shutdown, other }, { 1, HYPERCALL_sc_info, other }, { 1, HYPERCALL_clock, other },
+    { 2, HYPERCALL_trace, vcpu }, { 1, HYPERCALL_COUNT, other },
 };
 
 static const struct weighted *choose(struct source *s)

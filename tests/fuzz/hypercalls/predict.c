@@ -187,6 +187,15 @@ static enum status vcpu_call(struct m_call *c)
     return (run ? (u32)c->op->dirty : c->a[1]) & ~(u64)groups ? STATUS_FEATURE : OK;
 }
 
+static enum status trace(struct m_call *c)
+{
+    const enum status s = m_cap(c, c->a[0], OBJ_VCPU, PERM_VCPU_RUN, &c->object);
+    const u64 kind = c->a[1] >> 8, bytes = c->a[1] & 0xff;
+    if (s != OK)
+        return s;
+    return kind >= 1 && kind <= 8 && bytes <= 24 ? OK : STATUS_ARG;
+}
+
 static enum status info(struct m_call *c)
 {
     if (c->op->number == HYPERCALL_pd_info) {
@@ -221,7 +230,7 @@ static enum status (*const status_of[HYPERCALL_COUNT])(struct m_call *c) = {
     [HYPERCALL_vcpu_create] = create_vcpu, [HYPERCALL_delegate] = m_delegate, [HYPERCALL_revoke] = m_revoke, [HYPERCALL_lookup] = m_lookup,
     [HYPERCALL_sm_up] = sm_up, [HYPERCALL_sm_down] = sm_down, [HYPERCALL_vcpu_run] = vcpu_call, [HYPERCALL_vcpu_kick] = vcpu_call,
     [HYPERCALL_vcpu_fetch] = vcpu_call, [HYPERCALL_portal_ctrl] = info, [HYPERCALL_pd_info] = info, [HYPERCALL_console] = flags,
-    [HYPERCALL_shutdown] = flags, [HYPERCALL_sc_info] = info,
+    [HYPERCALL_shutdown] = flags, [HYPERCALL_sc_info] = info, [HYPERCALL_clock] = null, [HYPERCALL_trace] = trace,
 };
 
 void m_predict(struct m_call *c)

@@ -242,6 +242,8 @@ static const struct {
     { HYPERCALL_vcpu_fetch, { VCPU, VCPU_GROUP_RIP | VCPU_GROUP_FPU }, OK },
     { HYPERCALL_vcpu_kick, { VCPU }, OK },
     { HYPERCALL_vcpu_run, { VCPU }, OK },   /* kicked */
+    { HYPERCALL_trace, { VCPU, 1 << 8 | 8, 0x1000, 7 }, OK },
+    { HYPERCALL_clock, { 0 }, OK },
     { HYPERCALL_portal_ctrl, { PORTAL, 5 }, OK },
     { HYPERCALL_pd_info, { PAYER }, OK },
     { HYPERCALL_console, { 0, 0, 0, 0 }, OK },

@@ -162,7 +162,8 @@ static void vcpu_statuses(void **state)
          { HYPERCALL_vcpu_create, { FIXTURE_SEL_PD, SEL_COUNT, 0, UTCB }, STATUS_ARG },
          { HYPERCALL_vcpu_create, { FIXTURE_SEL_PD, NEW, 0, UTCB + 1 }, STATUS_ARG }, { HYPERCALL_vcpu_create, { FIXTURE_SEL_PD, NEW, 2, UTCB }, STATUS_CPU },
          { HYPERCALL_vcpu_create, { FIXTURE_SEL_PD, NEW, ~0ul, UTCB }, STATUS_CPU }, { HYPERCALL_vcpu_create, { FIXTURE_SEL_PD, EC, 0, UTCB }, STATUS_EXISTS },
-         { HYPERCALL_vcpu_run, { 500 }, STATUS_CAP }, { HYPERCALL_vcpu_kick, { EC }, STATUS_CAP }, { HYPERCALL_vcpu_fetch, { 500, 0 }, STATUS_CAP });
+         { HYPERCALL_vcpu_run, { 500 }, STATUS_CAP }, { HYPERCALL_vcpu_kick, { EC }, STATUS_CAP }, { HYPERCALL_vcpu_fetch, { 500, 0 }, STATUS_CAP },
+         { HYPERCALL_trace, { 500, 1 << 8 }, STATUS_CAP }, { HYPERCALL_trace, { EC, 0 }, STATUS_CAP }, { HYPERCALL_clock, { 0 }, OK });
 }
 
 static void vcpu_needs_hardware(void **state)

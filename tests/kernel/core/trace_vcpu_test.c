@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Do the deltas of exits and entries give the state pages back, word for word, whatever was lost in between? */
+#include "abi/vcpu_groups.h"
+#include "trace_stream.h"
+
+#define LOADED (VCPU_GROUP_GPR | VCPU_GROUP_RIP | VCPU_GROUP_CR | VCPU_GROUP_SYSENTER)
+
+static u64 random_state;
+static u64 random_word(void)
+{
+    random_state = random_state * 6364136223846793005ul + 1442695040888963407ul;
+    const u64 value = random_state ^ random_state >> 29;
+    return value >> (value >> 58 & 3) * 16;   /* small and large ones */
+}
+
+static void guest_changes(struct guest *g, struct sim_guest *guest)
+{
+    guest->gpr[RBX] = random_word();
+    guest->gpr[RCX] = random_word() & 1 ? random_word() : guest->gpr[RCX];
+    guest->cr2 = random_word();
+    guest->rip = random_word() & 0xffff;
+}
+
+static void vmm_changes(struct guest *g, u32 groups)
+{
+    guest_fetch(g, groups);
+    if (groups & VCPU_GROUP_GPR)
+        g->s->gpr[R9] = random_word();
+    if (groups & VCPU_GROUP_RIP)
+        g->s->rip = random_word() & 0xffff;
+    if (groups & VCPU_GROUP_CR)
+        g->s->cr2 = random_word();
+    if (groups & VCPU_GROUP_SYSENTER)
+        g->s->sysenter_eip = random_word() & 0xffffffff;
+}
+
+static void same_groups(const u64 *word, const struct vcpu_state *s, u32 groups)
+{
+    for (u32 i = 0; i < VCPU_GROUP_COUNT; i++) {
+        const struct vcpu_group_range *const r = &vcpu_group_range[i];
+        if (groups >> i & 1)
+            assert_memory_equal(word + trace_group_word(i), (const u8 *)s + r->offset, r->bytes);
+    }
+}
+
+/* What the words must be after an exit, taken from the state page at once. */
+struct expected {
+    u64 word[TRACE_WORDS];
+    u32 groups, dirty;
+};
+
+static void expect(struct guest *g, struct expected *x, u32 dirty)
+{
+    const u32 valid = g->s->valid;
+    memcpy(x->word, &g->s->exit, sizeof(g->s->exit));
+    x->word[TRACE_WORD_pending] = g->s->pending;
+    x->groups = (valid | TRACE_EXIT_GROUPS) & TRACE_GROUPS & g->s->capabilities;
+    x->word[TRACE_WORD_valid_and_known] = valid | (u64)x->groups << 32;
+    guest_fetch(g, x->groups & ~VCPU_GROUP_INJECT);
+    for (u32 i = 0; i < VCPU_GROUP_COUNT; i++)
+        memcpy(x->word + trace_group_word(i), (const u8 *)g->s + vcpu_group_range[i].offset, vcpu_group_range[i].bytes);
+}
+
+static void same(const struct expected *x, const u64 *word)
+{
+    assert_memory_equal(word, x->word, TRACE_WORD_dirty_and_want * 8);
+    for (u32 i = 0; i < VCPU_GROUP_COUNT; i++)
+        if (x->groups >> i & 1)
+            assert_memory_equal(word + trace_group_word(i), x->word + trace_group_word(i), vcpu_group_range[i].bytes);
+}
+
+#define ROUNDS 600u
+static struct expected expected[ROUNDS];
+
+static void a_round(struct stream *s, u32 i)
+{
+    struct guest *const g = s->g;
+    const u32 dirty = (u32)(random_word() & LOADED), want = (u32)random_word() & VCPU_GROUP_ALL & g->s->capabilities;
+    if (dirty)
+        vmm_changes(g, dirty);
+    g->s->want = want;
+    guest_does(g, random_word() & 1 ? (struct engine_event){ .kind = EVENT_CPUID } : (struct engine_event){ .kind = EVENT_IO, .io.port = 0x60, .io.size = 1 });
+    guest_run(g, dirty);
+    expect(g, &expected[i], dirty);
+    expected[i].word[TRACE_WORD_dirty_and_want] = dirty | (u64)want << 32;
+}
+
+static void deltas_give_the_state_back(void **state)
+{
+    struct stream *const s = stream_traced(VENDOR(state));
+    u64 word[TRACE_WORDS] = { 0 };
+    u32 exits = 0, states = 0;
+    random_state = 7;
+    s->g->before = guest_changes;
+    for (u32 i = 0; i < ROUNDS; i++)
+        a_round(s, i);
+    trace_end(s->cpu, 0);
+    stream_read(s);
+    for (u32 i = 0; i < s->events; i++) {
+        const struct trace_event *const e = s->event[i].e;
+        if (e->id != TRACE_state && e->id != TRACE_exit && e->id != TRACE_entry)
+            continue;
+        assert_int_equal(((const struct trace_exit *)e)->vcpu, s->g->v->id);
+        stream_apply(word, e);
+        states += e->id == TRACE_state;
+        if (e->id == TRACE_state)
+            assert_int_equal(exits % TRACE_STATE_EVERY, 0);
+        /* The first entry comes before any state: it is not there. */
+        if (e->id == TRACE_entry)
+            assert_int_equal(word[TRACE_WORD_dirty_and_want], expected[exits].word[TRACE_WORD_dirty_and_want]);
+        if (e->id == TRACE_exit)
+            same(&expected[exits++], word);
+    }
+    assert_int_equal(exits, ROUNDS);
+    assert_int_equal(states, 1 + (ROUNDS - 1) / TRACE_STATE_EVERY);
+    assert_int_equal(stream_number(s, TRACE_entry), ROUNDS - 1);
+    assert_int_equal(s->event[s->events - 1].discarded, 1);   /* that entry */
+    stream_close(s);
+}
+
+/* The words of the dirty groups are what the VMM wrote, also if the run is then refused. */
+static void an_entry_has_what_was_written(void **state)
+{
+    struct stream *const s = stream_traced(VENDOR(state));
+    struct guest *const g = s->g;
+    u64 word[TRACE_WORDS];
+    guest_run(g, 0);
+    guest_fetch(g, VCPU_GROUP_ALL & g->s->capabilities);
+    g->s->cr8 = 99;
+    g->s->gpr[R15] = 0x1122334455667788;
+    g->s->star = 0x998;
+    struct vcpu_state wrote = *g->s;
+    assert_int_equal(guest_run(g, VCPU_GROUP_GPR | VCPU_GROUP_CR | VCPU_GROUP_SYSCALL), VCPU_EXIT_ENTRY_FAILED);
+    trace_end(s->cpu, 0);
+    stream_read(s);
+    stream_apply(word, stream_find(s, TRACE_state, 0));
+    stream_apply(word, stream_find(s, TRACE_exit, 0));
+    stream_apply(word, stream_find(s, TRACE_entry, 0));
+    assert_int_equal(word[TRACE_WORD_dirty_and_want], VCPU_GROUP_GPR | VCPU_GROUP_CR | VCPU_GROUP_SYSCALL);
+    same_groups(word, &wrote, VCPU_GROUP_GPR | VCPU_GROUP_CR | VCPU_GROUP_SYSCALL);
+    stream_apply(word, stream_find(s, TRACE_exit, 1));
+    assert_int_equal((u32)word[TRACE_WORD_reason_and_length], VCPU_EXIT_ENTRY_FAILED);
+    assert_int_equal(word[TRACE_WORD_r15], 0);   /* nothing was loaded */
+    stream_close(s);
+}
+
+/* A state has every group that the machine has but the FPU, and all of it against zeros. */
+static void a_state_is_whole(void **state)
+{
+    struct stream *const s = stream_traced(VENDOR(state));
+    struct guest *const g = s->g;
+    u64 word[TRACE_WORDS];
+    memset(word, 0xee, sizeof(word));
+    guest_fetch(g, VCPU_GROUP_ALL & g->s->capabilities);
+    g->s->pat = 0x0606060606060606;
+    g->s->exceptions = 0x40;
+    g->s->lstar = 0xffff800000001234;
+    g->s->tsc_offset = 5;
+    g->s->want = VCPU_GROUP_ALL & g->s->capabilities & ~VCPU_GROUP_FPU;
+    guest_run(g, VCPU_GROUP_EFER | VCPU_GROUP_CONTROL | VCPU_GROUP_SYSCALL | VCPU_GROUP_TSC);
+    trace_end(s->cpu, 0);
+    stream_read(s);
+    stream_apply(word, stream_find(s, TRACE_state, 0));
+    same_groups(word, g->s, TRACE_GROUPS & g->s->capabilities);
+    assert_int_equal(word[TRACE_WORD_fpu_bytes] | word[TRACE_WORD_xcr0] | word[TRACE_WORD_reserved] | word[TRACE_WORD_reason_and_length], 0);
+    stream_close(s);
+}
+
+/* A kick brings no group; the exit has the groups a replay needs, with the guest's values. */
+static void groups_nobody_asked_for(void **state)
+{
+    struct stream *const s = stream_open(VENDOR(state));
+    struct guest *const g = s->g;
+    u64 word[TRACE_WORDS];
+    guest_fetch(g, VCPU_GROUP_GPR | VCPU_GROUP_RIP);
+    g->s->gpr[RBX] = 0x1122334455667788;
+    g->s->gpr[RSP] = 0x9876;
+    g->s->rip = 0x4567;
+    assert_int_equal(guest_run(g, VCPU_GROUP_GPR | VCPU_GROUP_RIP), VCPU_EXIT_HYPERCALL);
+    trace_init(s->cpu);
+    vcpu_kick(s->cpu, g->v);
+    assert_int_equal(guest_run(g, 0), VCPU_EXIT_KICKED);
+    assert_int_equal(g->s->valid, 0);
+    trace_end(s->cpu, 0);
+    stream_read(s);
+    stream_apply(word, stream_find(s, TRACE_state, 0));
+    stream_apply(word, stream_find(s, TRACE_exit, 0));
+    const u32 known = (u32)(word[TRACE_WORD_valid_and_known] >> 32);
+    assert_int_equal(known, TRACE_EXIT_GROUPS & g->s->capabilities);
+    guest_fetch(g, known);
+    assert_int_equal(g->s->gpr[RBX], 0x1122334455667788);
+    same_groups(word, g->s, known);
+    stream_close(s);
+}
+
+/* Nobody drains: the rest is counted; nothing of the vCPU is written until a state has said again how it stands. */
+static void after_a_loss_comes_a_state(void **state)
+{
+    struct stream *const s = stream_traced(VENDOR(state));
+    struct guest *const g = s->g;
+    u64 word[TRACE_WORDS];
+    u32 calls = 0;
+    guest_run(g, 0);
+    for (; calls < 3000; calls++) {
+        g->s->exit.u.words[0] = calls;   /* so that there is something to say */
+        trace_exit(s->cpu, g->v);
+    }
+    trace_entry(s->cpu, g->v, 0);
+    fixture_trap(g->f, 0, TRAP(TRAP_NONE, 0), 0);   /* room again */
+    trace_entry(s->cpu, g->v, 0);                   /* a delta to what was lost: dropped */
+    random_state = 3;
+    s->g->before = guest_changes;
+    guest_run(g, 0);
+    expect(g, &expected[0], 0);
+    trace_end(s->cpu, 0);
+    stream_read(s);
+    const u32 wrote = stream_number(s, TRACE_exit), lost = (u32)s->event[s->events - 1].discarded;
+    assert_true(wrote < calls);
+    assert_int_equal(stream_number(s, TRACE_entry), 0);
+    /* All four entries, and of an exit the state that had to go before it, too, but of the first one that was lost. */
+    assert_int_equal(lost, 4 + 2 * (calls + 2 - wrote) - 1);
+    const struct trace_event *last = stream_find(s, TRACE_exit, wrote - 1);
+    for (u32 i = 1; i < s->events; i++) {
+        if (s->event[i].e != last)
+            continue;
+        assert_int_equal(s->event[i - 1].e->id, TRACE_state);
+        stream_apply(word, s->event[i - 1].e);
+        stream_apply(word, last);
+    }
+    expected[0].word[TRACE_WORD_dirty_and_want] = 0;
+    same(&expected[0], word);
+    stream_close(s);
+}
+
+/* All groups, all of them large: no event is longer than what a reader allows for. */
+static void the_largest_event_fits(void **state)
+{
+    struct stream *const s = stream_traced(VENDOR(state));
+    struct vcpu *const v = s->g->v;
+    guest_run(s->g, 0);
+    memset(&v->state->exit, 0xdd, sizeof(v->state->exit));
+    v->state->pending = ~0ul;
+    trace_exit(s->cpu, v);
+    memset(&v->copy->inject, 0xcc, offset_of(struct vcpu_state, page_rest) - offset_of(struct vcpu_state, inject));
+    v->want = ~0u;
+    trace_entry(s->cpu, v, VCPU_GROUP_ALL);
+    trace_end(s->cpu, 0);
+    stream_read(s);
+    assert_true(stream_last(s, 1)->bytes > 700 && stream_last(s, 1)->bytes <= TRACE_EVENT_MAX);
+    assert_int_equal(stream_last(s, 1)->id, TRACE_entry);
+    stream_close(s);
+}
+
+GUEST_GROUP(trace_vcpu, GUEST_TEST(deltas_give_the_state_back), GUEST_TEST(an_entry_has_what_was_written), GUEST_TEST(a_state_is_whole),
+            GUEST_TEST(groups_nobody_asked_for), GUEST_TEST(after_a_loss_comes_a_state), GUEST_TEST(the_largest_event_fits));

@@ -40,7 +40,7 @@ def exits(path: Path) -> dict[str, int]:
         while at < end:
             if end - at < EVENT:
                 raise BadInput(f"{path.name}: offset {at:#x}: truncated event")
-            kind, size = struct.unpack_from("<HH", data, at)
+            kind, size = struct.unpack_from("<H4xH", data, at)
             if size < EVENT or at + size > end:
                 raise BadInput(f"{path.name}: offset {at:#x}: no event (id {kind}, {size} bytes)")
             if kind in (STATE, EXIT, ENTRY):

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from . import bundle as bundles
-from . import bench, doctor, explore, finding, machines, manifest, mutate, record, report, run, sites
+from . import bench, doctor, explore, finding, machines, manifest, mutate, record, report, run, sites, trace
 from .base import BadInput
 
 STATUS = "exit status: 0 everything the manifest asks for was seen, 1 not, 2 bad input"
@@ -62,6 +62,9 @@ def parser() -> argparse.ArgumentParser:
     p = _add(verbs, "replay", "replay a recording in the process", "./orrery replay build/recording --vendor svm")
     p.add_argument("recording", type=Path, metavar="DIR")
     p.add_argument("--vendor", choices=("vmx", "svm"), help="model to replay on (default: the recording's)")
+    p = _add(verbs, "trace", "look at a recording, import one, change one: orrery-trace; without arguments its commands",
+             "./orrery trace show build/recording --from 10 --to 20")
+    p.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND ...")
     p = _add(verbs, "list", "list the scenarios", "./orrery list")
     p.add_argument("--json", action="store_true", help="print a JSON list")
     p = _add(verbs, "doctor", "what is installed, what is missing, how to get it", "./orrery doctor")
@@ -157,8 +160,9 @@ def _report(args: argparse.Namespace) -> int:
     return 0
 
 
-_VERBS = {"run": _run, "record": _record, "replay": lambda args: record.replay(args.recording, args.vendor), "list": _list, "doctor": _doctor,
-          "bundle": _bundle, "report": _report, "explore": explore.run, "mutate": mutate.run, "bench": bench.verb}
+_VERBS = {"run": _run, "record": _record, "replay": lambda args: record.replay(args.recording, args.vendor),
+          "trace": lambda args: trace.through(args.words or ["--help"]), "list": _list, "doctor": _doctor, "bundle": _bundle, "report": _report,
+          "explore": explore.run, "mutate": mutate.run, "bench": bench.verb}
 
 
 def main(argv: list[str]) -> int:

@@ -74,7 +74,7 @@ def prepare(on: str) -> None:
     """Build what the machine loads, unless ORRERY_NO_BUILD says that it is there."""
     if os.environ.get("ORRERY_NO_BUILD"):
         return
-    make("hosted" if on == "sim" else "bare", "user")
+    make("user", *(("hosted",) if on == "sim" else ("bare", "build/orrery-trace")))
 
 
 def command(r: Request, bundle: Path) -> Command:

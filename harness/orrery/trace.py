@@ -1,57 +1,60 @@
-"""Reading trace streams: kernel/include/abi/trace.h, as far as the command needs it (counts by reason; whole or not)."""
+"""Traces: saved, counted and shown by build/orrery-trace, which this calls."""
 from __future__ import annotations
 
-import struct
+import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
-from .base import BadInput
+from .base import BUILD, BadInput, make
 
-MAGIC, PACKET, EVENT = 0xC1FC1FC1, 76, 12
-END, STATE, EXIT, ENTRY = 2, 3, 4, 5
-REASONS = ("STARTUP", "KICKED", "IO", "MMIO", "MSR_READ", "MSR_WRITE", "CPUID", "HLT", "CR", "EXCEPTION", "INTR_WINDOW",
-           "NMI_WINDOW", "SHUTDOWN", "HYPERCALL", "ENTRY_FAILED", "OTHER")
+BINARY = BUILD / "orrery-trace"
 
 
-def word0(data: bytes, at: int, before: int) -> int:
-    """Reason and length as the words of a vCPU have it after this event."""
-    small, large = data[at + 14], data[at + 15]
-    at += 16
-    for size, shape, count in ((5, "<BI", small), (9, "<BQ", large)):
-        for _ in range(count):
-            word, value = struct.unpack_from(shape, data, at)
-            before = value if word == 0 else before
-            at += size
-    return before
+def prepare() -> None:
+    """Build orrery-trace, unless ORRERY_NO_BUILD says that it is there."""
+    if not os.environ.get("ORRERY_NO_BUILD"):
+        make(str(BINARY.relative_to(BUILD.parent)))
+
+
+def call(*words: str) -> str:
+    """The output of orrery-trace; BadInput with its one line."""
+    done = subprocess.run([str(BINARY), *words], capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        raise BadInput(done.stderr.strip().removeprefix("orrery: ") or f"orrery-trace ended with status {done.returncode}")
+    return done.stdout
 
 
 def exits(path: Path) -> dict[str, int]:
-    """Exits by reason of a trace file; BadInput names the offset where the file is truncated or makes no sense."""
-    data = path.read_bytes()
-    counts: dict[str, int] = {}
-    reason: dict[int, int] = {}
-    at, ended = 0, False
-    while at < len(data):
-        if len(data) - at < PACKET or struct.unpack_from("<I", data, at)[0] != MAGIC:
-            raise BadInput(f"{path.name}: offset {at:#x}: no packet")
-        end = at + struct.unpack_from("<Q", data, at + 40)[0] // 8
-        if end > len(data) or end < at + PACKET:
-            raise BadInput(f"{path.name}: offset {at:#x}: truncated packet")
-        at += PACKET
-        while at < end:
-            if end - at < EVENT:
-                raise BadInput(f"{path.name}: offset {at:#x}: truncated event")
-            kind, size = struct.unpack_from("<HH", data, at)
-            if size < EVENT or at + size > end:
-                raise BadInput(f"{path.name}: offset {at:#x}: no event (id {kind}, {size} bytes)")
-            if kind in (STATE, EXIT, ENTRY):
-                vcpu = struct.unpack_from("<H", data, at + EVENT)[0]
-                reason[vcpu] = word0(data, at, 0 if kind == STATE else reason.get(vcpu, 0))
-            if kind == EXIT:
-                number = reason[vcpu] & 0xFFFFFFFF
-                name = REASONS[number] if number < len(REASONS) else f"REASON_{number}"
-                counts[name] = counts.get(name, 0) + 1
-            ended |= kind == END
-            at += size
-    if not ended:
-        raise BadInput(f"{path.name}: offset {at:#x}: truncated: no end event")
-    return counts
+    """Exits by reason of a trace that is whole; BadInput names the offset where it is not."""
+    found = json.loads(call("stat", str(path), "--json"))
+    if not found["whole"]:
+        call("check", str(path))
+    return {reason: row["exits"] for reason, row in found["by_reason"].items()}
+
+
+def save(raw: Path, folder: Path, env: dict[str, object]) -> None:
+    """Make a folder of what a machine wrote."""
+    call("check", str(raw))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    call("save", str(raw), "-o", str(folder), *(word for key, value in env.items() for word in ("--env", f"{key}={value}")))
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """What the metadata of a folder says of its making: scenario, machine, vendor, cpus, seed."""
+    try:
+        text = (folder / "metadata").read_text(errors="replace")
+    except OSError as error:
+        raise BadInput(f"{folder}: no trace: {error.strerror}: metadata") from None
+    block = re.search(r"^env \{\n(.*?)^\};", text, re.M | re.S)
+    rows = re.findall(r'^ *(\w+) = (?:"((?:\\.|[^"\\])*)"|(\d+));$', block.group(1) if block else "", re.M)
+    return {key: number or re.sub(r"\\(.)", r"\1", string) for key, string, number in rows}
+
+
+def through(words: list[str]) -> int:
+    """orrery-trace itself, with this terminal; its exit status."""
+    prepare()
+    sys.stdout.flush()
+    return subprocess.run([str(BINARY), *words]).returncode

@@ -37,12 +37,10 @@ u64 vcpu_field_get(const struct vcpu_field *f, const struct vcpu_state *s)
     return value;
 }
 
-void vcpu_payload_apply(struct vcpu_state *s, const void *payload, u32 groups)
+u64 vcpu_field_word(const struct vcpu_field *f, const u64 word[TRACE_WORDS])
 {
-    const u8 *from = payload;
-    for (u32 left = groups; left; left &= left - 1) {
-        const struct vcpu_group_range *r = &vcpu_group_range[__builtin_ctz(left)];
-        memcpy((u8 *)s + r->offset, from, r->bytes);
-        from += r->bytes;
-    }
+    const u32 offset = f->offset - vcpu_group_range[f->group].offset;
+    u64 value = 0;
+    memcpy(&value, (const u8 *)&word[trace_group_word(f->group)] + offset, f->bytes);
+    return value;
 }

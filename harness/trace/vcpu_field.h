@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The members of struct vcpu_state by name and group: one table for comparing and printing. */
 #pragma once
-#include "abi/vcpu_groups.h"
+#include "abi/trace_words.h"
 
 struct vcpu_field {
     const char *name;
@@ -12,5 +12,4 @@ extern const struct vcpu_field vcpu_field[];
 extern const u32 vcpu_field_count;
 
 u64 vcpu_field_get(const struct vcpu_field *f, const struct vcpu_state *s);
-/* Copy the payload of a trace record to where its groups stand. */
-void vcpu_payload_apply(struct vcpu_state *s, const void *payload, u32 groups);
+u64 vcpu_field_word(const struct vcpu_field *f, const u64 word[TRACE_WORDS]);   /* the same from the words of a trace */

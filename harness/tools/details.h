@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What belongs to an exit by its reason, and events to inject, for people and programs. */
+#pragma once
+#include "trace/reader.h"
+
+struct detail {
+    const char *name;
+    const char *text;        /* what the value is; NULL: `value` */
+    u64 value;
+    bool hex;
+};
+#define DETAILS_MAX 10u
+
+/* At an exit. Returns how many. */
+u32 details(const struct trace_words *w, struct detail out[DETAILS_MAX]);
+/* abi/vcpu.h's event format: "interrupt 0x20", "exception 14 error 0x2", "nmi". */
+#define EVENT_TEXT_BYTES 64u
+void event_text(u64 event, char text[EVENT_TEXT_BYTES]);

@@ -96,7 +96,7 @@ void replay_load(const struct trace_words *w, enum sim_vendor vendor, struct sim
 
 /* ---- Events ---- */
 
-static void event_io(const struct vcpu_exit *x, struct engine_event *out)
+static bool event_io(const struct vcpu_exit *x, struct engine_event *out)
 {
     out->kind = EVENT_IO;
     out->io.port = x->u.io.port;
@@ -108,6 +108,7 @@ static void event_io(const struct vcpu_exit *x, struct engine_event *out)
     out->io.seg = x->u.io.in ? VCPU_SEG_ES : VCPU_SEG_DS;
     if (x->raw_reason == SVM_EXIT_IO && x->u.io.string && x->raw_info1 >> 10 & 7)
         out->io.seg = x->raw_info1 >> 10 & 7;
+    return x->u.io.size == 1 || x->u.io.size == 2 || x->u.io.size == 4;
 }
 
 /* Was it the guest's page walk? */
@@ -216,8 +217,7 @@ bool replay_event(const struct trace_words *w, enum sim_vendor vendor, struct si
     *out = (struct engine_event){.insn_len = x->insn_len};
     switch (x->reason) {
     case VCPU_EXIT_IO:
-        event_io(x, out);
-        return true;
+        return event_io(x, out);
     case VCPU_EXIT_MMIO:
         event_mmio(x, out);
         return true;

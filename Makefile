@@ -26,9 +26,10 @@ TOOLS_C    := $(wildcard harness/tools/*.c)
 HARNESS_C  := $(filter-out $(CHOOSE_C) $(EXPLORER_C),$(wildcard harness/*.c)) $(TRACE_C) $(REPLAY_C) $(wildcard sim/unicorn/*.c)
 TEST_C     := $(wildcard tests/*.c tests/*/*.c tests/*/*/*.c)
 HYPERCALL_FUZZ_C := $(wildcard tests/fuzz/hypercalls/*.c)
-FUZZ_C     := $(filter-out $(HYPERCALL_FUZZ_C),$(filter tests/fuzz/%,$(TEST_C)))
+TRACE_FUZZ_C := $(wildcard tests/fuzz/traces/*.c)
+FUZZ_C     := $(filter-out $(HYPERCALL_FUZZ_C) $(TRACE_FUZZ_C),$(filter tests/fuzz/%,$(TEST_C)))
 EXPLORE_C  := $(filter tests/explore/%,$(TEST_C))
-UNIT_C     := $(filter-out $(FUZZ_C) $(HYPERCALL_FUZZ_C) $(EXPLORE_C),$(TEST_C))
+UNIT_C     := $(filter-out $(FUZZ_C) $(HYPERCALL_FUZZ_C) $(TRACE_FUZZ_C) $(EXPLORE_C),$(TEST_C))
 FIXTURE_C  := $(wildcard tests/kernel/kernel_*.c)
 LOCKFREE_C := $(addprefix scenarios/lib/,mpsc.c ring.c queue_pair.c)
 HOSTED_USER_C := $(wildcard scenarios/vmm/decode.c scenarios/vmm/walk.c scenarios/vmm/uart.c scenarios/root/loader.c) $(LOCKFREE_C)
@@ -223,6 +224,11 @@ build/bench/hosted: bench/hosted.c build/plain/kernel.o build/plain/libsim.a
 	@mkdir -p $(@D)
 	$(Q)gcc $(HOSTED) $(F_plain) -Ikernel/include -Isim/include -Isim/seam -no-pie -o $@ $(filter %.c %.o %.a,$^)
 
+build/bench/replay_rate: bench/replay_rate.c $(TRACE_C:%.c=build/plain/%.o) $(REPLAY_C:%.c=build/plain/%.o) build/plain/kernel.o build/plain/libsim.a
+	$(call say,BENCH,$@)
+	@mkdir -p $(@D)
+	$(Q)gcc $(HOSTED) $(F_plain) $(I_harness) -no-pie -o $@ $(filter %.c %.o %.a,$^)
+
 # ---- Bare metal ----
 # gcc links with all code in view: short functions of other files are inlined, on every path. clang's build has no linker for that here.
 # What runs once, or says what went wrong, is built small.
@@ -327,7 +333,9 @@ FUZZ_HARNESS := $(patsubst %,build/fuzz/harness/%.o,input schedule schedule_writ
 build/fuzzers/%: tests/fuzz/%.c $(FUZZ_HARNESS) build/fuzz/libkernel.a build/fuzz/libsim.a
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
-	$(Q)clang $(HOSTED) $(F_asan) -no-pie -fsanitize=fuzzer $(I_tests) -o $@ $< $(FUZZ_HARNESS) -Wl,--start-group build/fuzz/libkernel.a build/fuzz/libsim.a -Wl,--end-group
+	$(Q)clang $(HOSTED) $(F_asan) -no-pie -fsanitize=fuzzer $(I_tests) -o $@ $(filter %.c %.o,$^) -Wl,--start-group build/fuzz/libkernel.a build/fuzz/libsim.a -Wl,--end-group
+# Inputs of these are traces, and are changed as such.
+build/fuzzers/replay_fuzz: $(TRACE_FUZZ_C:%.c=build/fuzz/%.o)
 
 # Hypercalls against a reference model: a program of its own, under ASan and UBSan.
 build/fuzzers/hypercall_fuzz: $(patsubst %.c,build/asan/%.o,$(HYPERCALL_FUZZ_C) $(FIXTURE_C)) build/asan/libkernel.a build/asan/libsim.a

@@ -21,8 +21,10 @@ struct difference {
 struct compare_machines {
     u32 groups;                  /* that both have */
     bool same_vendor;
+    bool memory;                 /* guest memory is mapped as it was: the rights a nested fault found are compared */
     enum sim_vendor vendor;      /* of the model */
 };
+/* True: no difference. Else the first one is in *d. */
 bool compare_exit(const struct compare_machines *m, const struct trace_words *recorded, const struct trace_words *got, struct difference *d);
 bool compare_answer(const struct compare_machines *m, const struct trace_words *recorded, const struct trace_words *got, struct difference *d);
 bool compare_resume(const struct compare_machines *m, const struct trace_words *recorded, const struct sim_guest *got, struct difference *d);

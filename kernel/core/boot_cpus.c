@@ -3,6 +3,7 @@
  * idle; each that arrives sends it an interrupt; with the last one, or after BOOT_WAIT_MS, it starts root.
  * Invariant: a CPU is in cpus_online once it can take every kind of request; one that comes late is welcome, root just does not know it. */
 #include "boot_cpus.h"
+#include "abi/trace.h"
 #include "apic.h"
 #include "arch/x86.h"
 #include "cpu.h"
@@ -22,6 +23,17 @@ static void require(enum status s, const char *message)
         mach_panic(message);
 }
 
+/* Taken out like what the machine keeps, but it must be there. */
+static void trace_area_take(struct ranges *r)
+{
+    const u64 start = TRACE_MEMORY_ADDRESS, end = start + TRACE_MEMORY_BYTES;
+    bool there = false;
+    for (u32 i = 0; i < r->count; i++)
+        there |= r->range[i].start <= start && end <= min(r->range[i].end, mach_direct_end());
+    check(there ? NULL : "boot: trace=memory: no 4 MiB of free memory at 64 MiB");
+    ranges_remove(r, start, end);
+}
+
 void boot_memory_free(const struct boot_info *boot, struct ranges *r)
 {
     u64 start, end;
@@ -33,6 +45,8 @@ void boot_memory_free(const struct boot_info *boot, struct ranges *r)
     if (boot->bundle_bytes)
         ranges_remove(r, align_down(boot->bundle, PAGE_SIZE), align_up(boot->bundle + boot->bundle_bytes, PAGE_SIZE));
     ranges_align(r);
+    if (boot->trace_memory)
+        trace_area_take(r);
 }
 
 /* A quarter of memory within limits, from the top of the largest range the kernel can address. */

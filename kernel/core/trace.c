@@ -10,6 +10,14 @@
 
 #define GAP bit(31)   /* two events of a packet are not that far apart, as they have 32 bits of TSC and sequence */
 
+static bool output(const struct trace_ring *r)
+{
+    if (kern()->boot.trace_memory)
+        return trace_memory_keep(r->bytes, r->used, r->last);
+    mach_trace_write(r->bytes, r->used);
+    return true;
+}
+
 /* The stream is one for all CPUs: packets are whole. */
 void trace_flush(struct trace_ring *r)
 {
@@ -18,11 +26,15 @@ void trace_flush(struct trace_ring *r)
         return;
     p->end = r->tsc;
     p->content_bits = p->packet_bits = r->used * 8ul;
-    r->told = p->discarded;
     lock_take(&kern()->trace_lock);
-    mach_trace_write(r->bytes, r->used);
+    const bool written = output(r);
     lock_drop(&kern()->trace_lock);
+    if (written)
+        r->told = p->discarded;
+    else
+        p->discarded += r->events;
     r->used = TRACE_EMPTY;
+    r->events = 0;
     p->begin = r->tsc;
     p->sequence = r->sequence;
 }
@@ -59,13 +71,14 @@ void trace_commit(struct trace_ring *r, struct trace_event *e, u32 bytes)
 {
     e->bytes = (u16)bytes;
     r->used += bytes;
+    r->events++;
 }
 
 void trace_init(struct cpu *cpu)
 {
     static const u8 uuid[] = TRACE_UUID;
     const struct kern *const k = cpu->kern;
-    const enum mach_trace wanted = mach_trace_wanted();
+    const enum mach_trace wanted = k->boot.trace_memory ? MACH_TRACE_ON : mach_trace_wanted();
     void *p;
     if (wanted == MACH_TRACE_OFF || mem_alloc(k->mem, &cpu->kern->quota, sizeof(struct trace_ring), &p) != OK)
         return;
@@ -77,6 +90,8 @@ void trace_init(struct cpu *cpu)
     mach_copy(r->packet.uuid, uuid, sizeof(uuid));
     if (cpu->id != 0)
         return;
+    if (k->boot.trace_memory)
+        trace_memory_begin();
     TRACE_NOTE(cpu, machine, TRACE_VERSION, k->virt ? k->virt->vendor : 0, k->cpu_count, k->virt ? k->virt->groups & TRACE_GROUPS : 0, k->clock.tsc_khz);
     if (r->live)
         trace_flush(r);
@@ -85,7 +100,9 @@ void trace_init(struct cpu *cpu)
 static void close(struct trace_ring *r)
 {
     lock_take(&r->lock);
+    r->last = true;
     trace_flush(r);
+    trace_flush(r);   /* what the first one found no room for is told */
     r->closed = true;
     lock_drop(&r->lock);
 }

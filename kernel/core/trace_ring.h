@@ -17,7 +17,8 @@
 struct trace_ring {
     struct lock lock;
     u32 used;              /* bytes of the packet; TRACE_EMPTY: no event */
-    bool closed, live;
+    u32 events;            /* in it */
+    bool last, closed, live;   /* last: nothing but its end comes any more */
     u64 tsc, sequence;     /* of the last event */
     u64 told;              /* `discarded` of the last packet written out */
 
@@ -40,6 +41,10 @@ void *trace_begin(struct cpu *cpu, enum trace_id id, u32 room);
 void trace_commit(struct trace_ring *r, struct trace_event *e, u32 bytes);
 void trace_lose(struct trace_ring *r);
 void trace_flush(struct trace_ring *r);
+
+/* trace_memory.c: trace=memory. */
+void trace_memory_begin(void);
+must_check bool trace_memory_keep(const void *bytes, u32 count, bool last);   /* false: no room */
 
 static inline u64 trace_address(const struct ec *ec)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The kernel's command line, words between spaces. Ours: sched=fair, sched=fair:CPU,CPU..., and mitigations= (protect.h). Others pass: boot loaders
- * add their own. Untrusted: it must end with a NUL where it says, and in memory. */
+/* The kernel's command line, words between spaces. Ours: sched=fair, sched=fair:CPU,CPU..., trace=memory (abi/trace.h), and mitigations= (protect.h).
+ * Others pass: boot loaders add their own. Untrusted: it must end with a NUL where it says, and in memory. */
 #include "boot.h"
 #include "machine.h"
 #include "protect.h"
@@ -21,14 +21,29 @@ static bool cpus(const char *at, u64 *fair)
     return !*at || *at == ' ';
 }
 
-/* Not ours, or good. */
-static bool word(const char *at, u64 *fair)
+/* How many characters of ours stand at `at`. */
+static u32 same(const char *at, const char *ours)
 {
-    static const char ours[] = "sched=fair";
-    u32 same = 0;
-    for (; ours[same] && at[same] == ours[same]; same++)
-        ;
-    return ours[same] ? same < sizeof("sched=") - 1 : cpus(at + same, fair);
+    u32 n = 0;
+    while (ours[n] && at[n] == ours[n])
+        n++;
+    return n;
+}
+
+/* Not ours, or good. */
+static bool sched(const char *at, u64 *fair)
+{
+    const u32 n = same(at, "sched=fair");
+    return n == sizeof("sched=fair") - 1 ? cpus(at + n, fair) : n < sizeof("sched=") - 1;
+}
+
+static bool trace(const char *at, u32 *memory)
+{
+    const u32 n = same(at, "trace=memory");
+    if (n < sizeof("trace=") - 1)
+        return true;
+    *memory = n == sizeof("trace=memory") - 1 && (!at[n] || at[n] == ' ');
+    return *memory;
 }
 
 const char *boot_line(struct boot_info *out, u64 phys, u64 bytes)
@@ -40,8 +55,13 @@ const char *boot_line(struct boot_info *out, u64 phys, u64 bytes)
         end++;
     if (!text || end == bytes)
         return "boot: the command line has no end";
-    for (u64 i = 0; i < end; i++)
-        if ((i == 0 || text[i - 1] == ' ') && !word(text + i, &out->fair))
+    for (u64 i = 0; i < end; i++) {
+        if (i && text[i - 1] != ' ')
+            continue;
+        if (!sched(text + i, &out->fair))
             return "boot: sched= takes fair or fair:CPU,CPU";
+        if (!trace(text + i, &out->trace_memory))
+            return "boot: trace= takes memory";
+    }
     return protect_parse(text, end, &out->protect);
 }

@@ -120,4 +120,20 @@ enum trace_ipc_kind { TRACE_IPC_call = 1, TRACE_IPC_reply, TRACE_IPC_exception }
 #define TRACE_STATUS_WAITS 0xffu   /* of a hypercall: it has no status yet, or never will */
 #define TRACE_STATUS_AGAIN 0xfeu   /* it is executed again from its SYSCALL instruction */
 
+/* A trace kept in memory, trace=memory on the kernel's command line: for a machine without a serial port to spare. At a physical address that nothing
+ * else uses; a warm start leaves it there. The next kernel with trace=memory writes it to the trace port, if there is one, before it begins its own;
+ * a tool finds it in an image of the memory by magic and sum. */
+#define TRACE_MEMORY_ADDRESS 0x4000000ul
+#define TRACE_MEMORY_BYTES   0x400000ul
+#define TRACE_MEMORY_MAGIC   0x324d54595252524ful   /* "ORRRYTM2" */
+#define TRACE_MEMORY_SUM     0xcbf29ce484222325ul   /* FNV-1a of data[0 .. bytes - 1], 64 bits: begins with this, */
+#define TRACE_MEMORY_PRIME   0x100000001b3ul        /* multiplies by this */
+struct trace_memory {
+    u64 magic, bytes, sum;
+    u64 read;            /* not 0: it was written to a trace port */
+    u64 reserved[4];
+    u8 data[TRACE_MEMORY_BYTES - 64];   /* packets, of several CPUs: as a machine writes them */
+};
+
+static_assert(sizeof(struct trace_memory) == TRACE_MEMORY_BYTES, "file format");
 static_assert(sizeof(struct trace_packet) == 76 && sizeof(struct trace_event) == 12, "file format");

@@ -2,6 +2,7 @@
 /* When does the boot CPU start root: with all CPUs there, or with some of them late, and how much memory does the kernel take? */
 #include "boot_cpus.h"
 #include <string.h>
+#include "abi/trace.h"
 #include "kernel_fixture.h"
 
 static struct fixture *f;
@@ -108,6 +109,36 @@ static void kept_memory_is_not_free(void **state)
     }
 }
 
+static void trace_area(void *arg)
+{
+    struct ranges r;
+    boot_memory_free(arg, &r);
+}
+
+/* The place of a trace in memory is nobody's, too; without it there is no start. */
+static void the_place_of_a_trace(void **state)
+{
+    struct boot_info boot = { .range_count = 2, .range = { { 0, 16 << 20 }, { 32 << 20, 128 << 20 } }, .trace_memory = 1 };
+    struct ranges r;
+    struct sim *const large = sim_unit(1, 128ul << 20, SIM_NONE);
+    boot_memory_free(&boot, &r);
+    for (u32 i = 0; i < r.count; i++)
+        assert_true(r.range[i].end <= TRACE_MEMORY_ADDRESS || r.range[i].start >= TRACE_MEMORY_ADDRESS + TRACE_MEMORY_BYTES);
+    assert_null(sim_unit_expect_panic(large, trace_area, &boot));
+    const struct boot_range bad[] = { { 32 << 20, 64 << 20 }, { (64 << 20) + PAGE_SIZE, 128 << 20 }, { 32 << 20, (68 << 20) - PAGE_SIZE } };
+    for (u32 i = 0; i < array_size(bad); i++) {
+        boot.range[1] = bad[i];
+        const char *const message = sim_unit_expect_panic(large, trace_area, &boot);
+        assert_non_null(message);
+        assert_string_equal(message, "boot: trace=memory: no 4 MiB of free memory at 64 MiB");
+    }
+    boot.range[1] = (struct boot_range){ 32 << 20, 128 << 20 };
+    boot.bundle = (68 << 20) - 1;
+    boot.bundle_bytes = 10;
+    assert_non_null(sim_unit_expect_panic(large, trace_area, &boot));
+    sim_destroy(large);
+}
+
 static void the_pool(void **state)
 {
     static const struct { u64 start, end, want; } rows[] = {   /* MiB */
@@ -139,5 +170,5 @@ static void too_little_memory(void **state)
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-TEST_GROUP(boot_cpus, T(all_here), T(waits_for_the_last), T(waits_no_longer_than_the_deadline), T(the_timer_is_set_meanwhile), T(kept_memory_is_not_free), T(the_pool),
+TEST_GROUP(boot_cpus, T(all_here), T(waits_for_the_last), T(waits_no_longer_than_the_deadline), T(the_timer_is_set_meanwhile), T(kept_memory_is_not_free), T(the_place_of_a_trace), T(the_pool),
            T(too_little_memory), T(a_cpu_that_nobody_started));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Which CPUs does a command line give fair groups, which words are refused, and is nothing read behind the line's end? */
+/* Which CPUs does a command line give fair groups, does it want a trace in memory, which words are refused, and is nothing read behind the line's end? */
 #include "boot_fixture.h"
 
 #define BAD "boot: sched= takes fair or fair:CPU,CPU"
@@ -44,6 +44,25 @@ static void wrong_words(void **state)
     }
 }
 
+static void where_the_trace_goes(void **state)
+{
+    static const struct { const char *text; u32 memory; } rows[] = {
+        { "", 0 }, { "trace", 0 }, { "tracer=memory", 0 }, { "xtrace=memory", 0 }, { "sched=fair", 0 }, { "trace=memory", 1 }, { " trace=memory ", 1 },
+        { "sched=fair:1 trace=memory quiet", 1 }, { "trace=memory trace=memory", 1 },
+    };
+    static const char *const wrong[] = { "trace=", "trace=m", "trace=memories", "trace=memory:1", "trace= memory", "trace=memory trace=", "trace=MEMORY" };
+    struct boot_info b;
+    for (u32 i = 0; i < array_size(rows); i++) {
+        assert_null(parse(rows[i].text, &b));
+        assert_int_equal(b.trace_memory, rows[i].memory);
+    }
+    for (u32 i = 0; i < array_size(wrong); i++) {
+        const char *const message = parse(wrong[i], &b);
+        assert_non_null(message);
+        assert_string_equal(message, "boot: trace= takes memory");
+    }
+}
+
 static void a_line_has_an_end(void **state)
 {
     struct boot_info b = { 0 };
@@ -74,4 +93,4 @@ static void garbage_does_no_harm(void **state)
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, boot_setup, boot_teardown)
-TEST_GROUP(x86_boot_line, TEST(our_words), TEST(wrong_words), TEST(a_line_has_an_end), TEST(garbage_does_no_harm));
+TEST_GROUP(x86_boot_line, TEST(our_words), TEST(wrong_words), TEST(where_the_trace_goes), TEST(a_line_has_an_end), TEST(garbage_does_no_harm));

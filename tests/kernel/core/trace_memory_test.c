@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Is a trace that is kept in memory whole after each packet and at its end, however full, and handed on once, and only if it is one? */
+#include <stdlib.h>
+#include <string.h>
+#include "abi/trace.h"
+#include "guest_fixture.h"
+#include "trace.h"
+
+struct scene {
+    struct fixture *f;
+    struct cpu *cpu;
+    struct trace_memory *m;
+    u8 *bytes;
+    u64 count;
+};
+
+static void sink(void *arg, const void *bytes, u32 count)
+{
+    struct scene *const s = arg;
+    s->bytes = realloc(s->bytes, s->count + count);
+    memcpy(s->bytes + s->count, bytes, count);
+    s->count += count;
+}
+
+static int setup(void **state)
+{
+    struct scene *const s = calloc(1, sizeof(*s));
+    struct sim *const m = sim_unit(1, 128ul << 20, SIM_NONE);
+    s->f = fixture_open_on(m, 1);
+    guest_sim_trace(m, sink, s);
+    guest_sim_trace_off(m);
+    s->f->k->boot.trace_memory = 1;
+    s->cpu = fixture_cpu(s->f, 0);
+    s->m = mach_phys_to_virt(TRACE_MEMORY_ADDRESS);
+    *state = s;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct scene *const s = *state;
+    fixture_close(s->f);
+    free(s->bytes);
+    free(s);
+    return 0;
+}
+
+/* As another start of the kernel would, with a trace port or without. */
+static void start(struct scene *s, bool port)
+{
+    s->cpu->trace = NULL;
+    if (port)
+        guest_sim_trace(s->f->sim, sink, s);
+    else
+        guest_sim_trace_off(s->f->sim);
+    trace_init(s->cpu);
+    assert_non_null(s->cpu->trace);
+}
+
+static void record(struct scene *s, u32 events)
+{
+    for (u32 i = 0; i < events; i++) {
+        trace_flushed(s->cpu, i);
+        if (i % 1000 == 999)
+            fixture_trap(s->f, 0, TRAP(TRAP_NONE, 0), 0);
+    }
+}
+
+static u64 sum(const u8 *data, u64 bytes)
+{
+    u64 sum = TRACE_MEMORY_SUM;
+    for (u64 i = 0; i < bytes; i++)
+        sum = (sum ^ data[i]) * TRACE_MEMORY_PRIME;
+    return sum;
+}
+
+static void a_trace_is_kept(void **state)
+{
+    struct scene *const s = *state;
+    start(s, false);
+    assert_int_equal(s->m->magic, TRACE_MEMORY_MAGIC);
+    assert_int_equal(s->m->bytes, 0);
+    record(s, 3000);
+    assert_true(s->m->bytes > 30000);   /* already */
+    assert_int_equal(sum(s->m->data, s->m->bytes), s->m->sum);
+    trace_end(s->cpu, 9);
+    assert_int_equal(sum(s->m->data, s->m->bytes), s->m->sum);
+    const struct trace_end *const end = (const void *)(s->m->data + s->m->bytes - sizeof(*end));
+    assert_int_equal(end->event.id, TRACE_end);
+    assert_int_equal(end->code, 9);
+    assert_int_equal(s->m->read, 0);
+    assert_int_equal(s->count, 0);
+}
+
+static void it_is_handed_on_once(void **state)
+{
+    struct scene *const s = *state;
+    start(s, false);
+    record(s, 8000);
+    trace_end(s->cpu, 0);
+    const u64 bytes = s->m->bytes;
+    u8 *const was = malloc(bytes);
+    assert_true(bytes > TRACE_PACKET_BYTES);
+    memcpy(was, s->m->data, bytes);
+    start(s, true);
+    assert_int_equal(s->count, bytes);
+    assert_memory_equal(s->bytes, was, bytes);
+    free(was);
+    assert_int_equal(s->m->bytes, 0);
+    record(s, 3000);   /* into memory, again */
+    assert_int_equal(s->count, bytes);
+    assert_true(s->m->bytes > 30000);
+    s->m->read = 1;
+    start(s, true);
+    assert_int_equal(s->count, bytes);
+}
+
+/* A machine that crashed: the packets up to then. */
+static void without_its_end(void **state)
+{
+    struct scene *const s = *state;
+    start(s, false);
+    record(s, 3000);
+    const u64 bytes = s->m->bytes;
+    start(s, true);
+    assert_int_equal(s->count, bytes);
+}
+
+static void what_is_none_is_not_handed_on(void **state)
+{
+    struct scene *const s = *state;
+    for (u32 i = 0; i < 5; i++) {
+        start(s, false);
+        record(s, 3000);
+        trace_end(s->cpu, 0);
+        if (i == 0)
+            s->m->magic ^= 1;
+        if (i == 1)
+            s->m->data[s->m->bytes / 2] ^= 1;
+        if (i == 2)
+            s->m->bytes--;
+        if (i == 3)
+            s->m->bytes = ~0ul;
+        if (i == 4)
+            s->m->sum++;
+        start(s, true);
+        assert_int_equal(s->count, 0);
+        assert_int_equal(s->m->bytes, 0);
+        assert_int_equal(s->m->magic, TRACE_MEMORY_MAGIC);
+    }
+}
+
+/* What finds no room is counted, and the end is there. */
+static void more_than_there_is_room_for(void **state)
+{
+    struct scene *const s = *state;
+    u64 events = 0, discarded = 0, at = 0;
+    u32 last = 0;
+    start(s, false);
+    record(s, 300000);
+    trace_end(s->cpu, 0);
+    assert_true(s->m->bytes > 4000000 && s->m->bytes <= sizeof(s->m->data));
+    while (at < s->m->bytes) {
+        const struct trace_packet *const p = (const void *)(s->m->data + at);
+        assert_int_equal(p->magic, TRACE_MAGIC);
+        const u64 end = at + p->content_bits / 8;
+        discarded = p->discarded;
+        for (at += sizeof(*p); at < end; at += ((const struct trace_event *)(s->m->data + at))->bytes) {
+            last = ((const struct trace_event *)(s->m->data + at))->id;
+            events++;
+        }
+        assert_int_equal(at, end);
+    }
+    assert_int_equal(last, TRACE_end);
+    assert_true(discarded > 50000);
+    assert_int_equal(events + discarded, 300000 + 2);   /* machine, end */
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+TEST_GROUP(trace_memory, T(a_trace_is_kept), T(it_is_handed_on_once), T(without_its_end), T(what_is_none_is_not_handed_on), T(more_than_there_is_room_for));

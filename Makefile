@@ -321,7 +321,7 @@ check: tidy unit
 	@$(MAKE) --no-print-directory all
 	@ORRERY_NO_BUILD=1 tests/conform/run.py --quick
 
-test: setup-base-unit-iso-machines-browser-install-explore
+test: setup-base-unit-iso-machines-browser-install-explore-traces
 	@$(MAKE) --no-print-directory test-all
 test-all: all build/explore/orrery-explore build/asan/unit build/plain/unit build/orrery-unicorn-clang build/orrery-unicorn-tsan build/orrery-unicorn-tsan-gcc build/bare-clang/kernel.elf user-clang fuzz-binaries build/orrery-hello.iso
 	@tests/run_all
@@ -329,7 +329,7 @@ user-clang: build/user-clang/root.elf $(PROGRAMS:%=build/user-clang/%.elf)
 
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzzers/%,$(FUZZ_C))
 fuzz-binaries: $(FUZZERS) build/fuzzers/hypercall_fuzz
-FUZZ_HARNESS := $(patsubst %,build/fuzz/harness/%.o,input schedule schedule_write) $(TRACE_C:%.c=build/fuzz/%.o) $(REPLAY_C:%.c=build/fuzz/%.o)
+FUZZ_HARNESS := $(patsubst %,build/fuzz/harness/%.o,input schedule schedule_write) build/fuzz/tests/harness/trace_made.o $(TRACE_C:%.c=build/fuzz/%.o) $(REPLAY_C:%.c=build/fuzz/%.o)
 build/fuzzers/%: tests/fuzz/%.c $(FUZZ_HARNESS) build/fuzz/libkernel.a build/fuzz/libsim.a
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
@@ -367,7 +367,7 @@ explore: setup-base-unit-explore
 	@ORRERY_NO_BUILD=1 ./orrery explore --all --jobs $(JOBS); status=$$?; tests/explore/schedules.py && exit $$status
 
 MINUTES ?= 30
-soak: setup-base-unit-iso-machines-browser-install-explore
+soak: setup-base-unit-iso-machines-browser-install-explore-traces
 	@$(MAKE) --no-print-directory test-all
 	@tests/soak $(MINUTES)
 

@@ -26,6 +26,8 @@ _WANTED = (
     ("coverage reports", "lcov", "lcov", "make coverage"),
     ("exploring with more than one process", "python3-distributed", "/usr/lib/python3/dist-packages/distributed/__init__.py", "./orrery explore --jobs"),
     ("the browser that tests the report's page", "chromium", "chromium", "make test"),
+    ("another reader of traces", "babeltrace2", "babeltrace2", "make test"),
+    ("a decoder of exported traces", "protobuf-compiler", "protoc", "make test"),
     ("debugging", "gdb", "gdb", "--gdb"),
 )
 

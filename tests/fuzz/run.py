@@ -58,6 +58,13 @@ def acpi() -> bytes:
     return rsdp_at(BLOB + 64).ljust(64, b"\0") + table(b"RSDT", struct.pack("<I", BLOB + 128)).ljust(64, b"\0") + madt
 
 
+def trace_packet(cpu: int, sequence: int, tsc: int, events: list[tuple[int, bytes]]) -> bytes:
+    """A packet of kernel/include/abi/trace.h: events of one CPU, one tick and one number apart."""
+    body = b"".join(struct.pack("<HIHI", kind, tsc + i & 0xFFFFFFFF, 12 + len(rest), sequence + i) + rest for i, (kind, rest) in enumerate(events))
+    bits = 8 * (76 + len(body))
+    return struct.pack("<I16sIQQQQQQI", 0xC1FC1FC1, b"orrery@\2\x80\0trace2", 0, tsc, tsc + len(events) - 1, bits, bits, 0, sequence, cpu) + body
+
+
 def seeds(target: str, folder: Path) -> None:
     """Good inputs of a target into folder."""
     good: dict[str, bytes] = {}
@@ -67,8 +74,17 @@ def seeds(target: str, folder: Path) -> None:
         good = {"hello": (ROOT / "build/user/hello.elf").read_bytes()[:16384]}
     elif target == "bundle_fuzz":
         good = {"root": bundle()}
-    elif target == "recording_fuzz":
-        good = {"empty": struct.pack("<8sIIIIQ", b"ORRERYT1", 1, 1, 1, 0x7FFF, 1000000) + struct.pack("<HHHHQQ", 4, 24, 0, 0, 0, 0)}
+    elif target == "trace_fuzz":
+        machine, end = (1, struct.pack("<IIIIQ", 2, 1, 2, 0x7FFF, 2000000)), (2, bytes(4))
+        state = (3, struct.pack("<HBB", 0, 1, 1) + struct.pack("<BI", 32, 0x1000) + struct.pack("<BQ", 62, 0x80000000A0000011))
+        exits = [(4, struct.pack("<HBB", 0, 1, 0) + struct.pack("<BI", 0, 2)), (6, struct.pack("<HBQB", 0, 1, 0x1000, 3) + b"abc"),
+                 (5, struct.pack("<HBB", 0, 1, 0) + struct.pack("<BI", 32, 0x1002))]
+        others = [(7, struct.pack("<BBQQQ", 13, 0, 0x1000, 1, 2)), (8, b"\x20"), (9, struct.pack("<BQQQ", 14, 0x1000, 6, 0x400000)),
+                  (10, struct.pack("<BQQ", 1, 0x1000, 0x2000)), (11, struct.pack("<Q", 0)), (12, struct.pack("<QQ", 3, 1 << 63)), (13, struct.pack("<Q", 3))]
+        good = {"one": b"\1" + trace_packet(0, 0, 5, [machine, state, *exits]) + trace_packet(0, 5, 90, [*exits, end]),
+                "two": bytes([128 // 64 * 8]) + trace_packet(1, 5, 9, [(8, b"\x20"), (999, bytes(27))]) + trace_packet(0, 0, 5, [machine, state, *exits])
+                + trace_packet(0, 7, 99, [end]),
+                "each": b"\1" + trace_packet(0, 0, (1 << 40) - 5, [machine, state, *exits, *others, end])}
     elif target == "schedule_fuzz":
         head = b"orrery-schedule 1\ntest message\nmodel tso\nvendor none\nmutant -\nseed 0\nverdict finding: data before flag\nhash 8f0c\n\n"
         good = {"steps": head + b"step 12: cpu 0 at writer store flag #1 -> cpu 1\n# why\nstep 19: critical: cpu 1 at reader load data+8 #2.3 -> flush 0\n",

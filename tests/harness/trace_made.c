@@ -71,7 +71,7 @@ static u64 hash(u64 h, const void *bytes, u64 count)
     return h;
 }
 
-/* A `state` says nothing new, and a writer puts more of them or fewer. */
+/* A `state` says nothing new, and a writer puts more of them or fewer; a machine's time is that of the event after it. */
 u64 made_hash(const struct trace *t)
 {
     struct trace_words *const w = trace_words_new(t);
@@ -82,7 +82,7 @@ u64 made_hash(const struct trace *t)
         const u32 vcpu = trace_vcpu(e);
         if (row->tail == TRACE_TAIL_DELTA && (!trace_words_apply(&w[vcpu], e) || e->raw->id == TRACE_state))
             continue;
-        const u64 head[] = { e->raw->id, e->cpu, e->tsc };
+        const u64 head[] = { e->raw->id, e->cpu, e->raw->id == TRACE_machine ? 0 : e->tsc };
         h = hash(h, head, sizeof(head));
         if (row->tail == TRACE_TAIL_DELTA)
             h = hash(hash(h, &vcpu, sizeof(vcpu)), w[vcpu].word, sizeof(w[vcpu].word));

@@ -9,7 +9,7 @@
 
 static const char usage[] =
         "usage: orrery-unicorn run BUNDLE [options]\n"
-        "       orrery-unicorn replay BUNDLE TRACE [options]\n"
+        "       orrery-unicorn replay BUNDLE TRACE [options]   kernel and VMM run, the guest is a trace, file or folder\n"
         "       orrery-unicorn selftest     does the linked library do what the engine was built for?\n"
         "  --vendor vmx|svm|none   virtualization of the machine (vmx)\n"
         "  --cpus N                CPUs, 1 to 64 (1)\n"
@@ -17,7 +17,8 @@ static const char usage[] =
         "  --seed S                choices: 0 straight, else random by seed (0)\n"
         "  --steps MAX             end after so many machine steps\n"
         "  --kernel TEXT           command line of the kernel\n"
-        "  --json FILE             write what happened\n"
+        "  --json FILE             write what happened; of a replay: what harness/replay_command.c says\n"
+        "  --continue              replay: report every difference, not only the first\n"
         "  --trace FILE            write the trace of VM exits\n"
         "  --counts FILE           write a line for each RDTSC in user mode: what the kernel had done by then (sim_counts.h); no trace\n"
         "  --escape                print unprintable console bytes as \\xNN\n"
@@ -121,6 +122,8 @@ bool options_parse(int count, char **argument, struct options *o)
             o->escape = true;
         else if (strcmp(argument[i], "--interactive") == 0)
             o->interactive = true;
+        else if (strcmp(argument[i], "--continue") == 0)
+            o->go_on = true;
         else if (argument[i][0] != '-' && !positional(argument[i], o))
             return false;
         else if (argument[i][0] == '-' && !valued(argument[i], i + 1 < count ? argument[i + 1] : NULL, o))
@@ -129,6 +132,6 @@ bool options_parse(int count, char **argument, struct options *o)
             i++;
     }
     if (!o->bundle || (o->command == RUNNER_REPLAY && !o->recording))
-        return refuse(o->bundle ? "replay needs a trace file" : "a bundle file is missing", NULL);
+        return refuse(o->bundle ? "replay needs a trace" : "a bundle file is missing", NULL);
     return true;
 }

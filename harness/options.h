@@ -15,7 +15,7 @@ struct options {
     const char *kernel;                /* its command line, or NULL */
     bool escape;                       /* print what is not printable as \xNN */
     bool interactive;
-    bool go_on;                        /* replay: --continue */
+    bool go_on, kernel_only, load;     /* replay; go_on: --continue */
 };
 
 /* False: one line was printed on stderr. */

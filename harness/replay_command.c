@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The command replay: prints the differences and the exits before each, or that there are none. With --json FILE one object is written; stable:
+/* The command replay: prints the differences and the exits before the first, or that there are none. With --json FILE one object is written; stable:
  *   end          "same", "different", "incomplete": the machine ended before the trace did
+ *   mode         "vmm", "kernel-only", "load"
  *   vendor       of the model, "vmx" or "svm"
- *   exits        recorded; seen: how many of them the machine made
- *   passed       turns that only the recording's vendor makes an exit of
+ *   exits        recorded; seen: how many of them the machine made; passed: how many it makes no exit of
  *   differences  how many; first: those printed, at most DIFFERENCES_MAX, each {"exit", "vcpu", "where", "field", "recorded", "got", "text"}
  *   message      how the machine ended */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <errno.h>
+#include "replay/answer.h"
 #include "replay/replay.h"
 #include "runner.h"
 #include "unicorn_engine.h"
@@ -22,6 +23,8 @@ struct command {
     struct course course;
     struct replay replay;
     struct runner runner;
+    u64 seen, passed, differences;
+    char message[320];           /* how the machine ended */
     u32 count;                   /* of the following */
     struct {
         struct difference d;
@@ -80,19 +83,21 @@ static void on_difference(void *arg, const struct difference *d, u32 exit, u32 v
 
 static const char *verdict(const struct command *c)
 {
-    return c->replay.differences ? "different" : c->replay.exits + c->replay.passed < c->course.exits ? "incomplete" : "same";
+    return c->differences ? "different" : c->seen + c->passed < c->course.exits ? "incomplete" : "same";
 }
 
-static bool json(const struct command *c, const struct sim_result *result)
+static bool json(const struct command *c)
 {
-    FILE *const f = fopen(c->options->json, "w");
+    const struct options *const o = c->options;
+    FILE *const f = fopen(o->json, "w");
     char text[200];
     if (!f) {
-        fprintf(stderr, "orrery-unicorn: %s: %s\n", c->options->json, strerror(errno));
+        fprintf(stderr, "orrery-unicorn: %s: %s\n", o->json, strerror(errno));
         return false;
     }
-    fprintf(f, "{\"end\": \"%s\", \"vendor\": \"%s\", \"exits\": %lu, \"seen\": %lu, \"passed\": %lu, \"differences\": %lu, \"first\": [", verdict(c),
-            c->options->vendor == SIM_VMX ? "vmx" : "svm", c->course.exits, c->replay.exits, c->replay.passed, c->replay.differences);
+    fprintf(f, "{\"end\": \"%s\", \"mode\": \"%s\", \"vendor\": \"%s\", \"exits\": %lu, \"seen\": %lu, \"passed\": %lu, \"differences\": %lu, \"first\": [",
+            verdict(c), o->load ? "load" : o->kernel_only ? "kernel-only" : "vmm", o->vendor == SIM_VMX ? "vmx" : "svm", c->course.exits, c->seen,
+            c->passed, c->differences);
     for (u32 i = 0; i < c->count; i++) {
         const struct difference *const d = &c->first[i].d;
         difference_print(d, c->first[i].exit, c->first[i].vcpu, text, sizeof(text));
@@ -102,30 +107,47 @@ static bool json(const struct command *c, const struct sim_result *result)
         fputc('}', f);
     }
     fprintf(f, "], \"message\": ");
-    snprintf(text, sizeof(text), "%s%s%s", runner_end_name(result->end), *result->message ? ": " : "", result->message);
-    runner_json_string(f, text);
+    runner_json_string(f, c->message);
     fprintf(f, "}\n");
     return fclose(f) == 0;
 }
 
 /* Exit status. */
-static int judge(const struct command *c, const struct sim_result *result)
+static int judge(const struct command *c)
 {
-    const struct replay *const r = &c->replay;
-    if (r->differences > 1)
-        printf("replay: %lu differences in %lu exits\n", r->differences, r->exits);
-    if (r->differences)
+    if (c->options->json && !json(c))
+        return 2;
+    if (c->differences > 1)
+        printf("replay: %lu differences in %lu exits\n", c->differences, c->seen);
+    if (c->differences)
         return 1;
-    if (r->exits + r->passed < c->course.exits) {
-        printf("replay: the machine ended (%s%s%s) after %lu of %lu exits\n", runner_end_name(result->end), *result->message ? ": " : "",
-               result->message, r->exits, c->course.exits);
+    if (c->seen + c->passed < c->course.exits) {
+        printf("replay: the machine ended (%s) after %lu of %lu exits\n", c->message, c->seen + c->passed, c->course.exits);
         return 1;
     }
-    if (r->passed)
-        printf("replay: %lu exits are none on this vendor\n", r->passed);
-    printf("replay: %lu exits, no difference\n", c->course.exits);
+    if (c->passed)
+        printf("replay: %lu exits are none on this machine\n", c->passed);
+    printf("replay: %lu exits, %s\n", c->seen, c->options->load ? "nothing compared" : "no difference");
     return 0;
 }
+
+/* ---- Without the VMM ---- */
+
+static int without_vmm(struct command *c)
+{
+    const struct options *const o = c->options;
+    const struct answer_options options = {.vendor = o->vendor, .mode = o->load ? ANSWER_LOAD : o->go_on ? ANSWER_CONTINUE : ANSWER_STRICT,
+                                           .differs = on_difference, .arg = c};
+    struct answer_result result;
+    answer_run(&c->course, &options, &result);
+    c->seen = result.exits;
+    c->passed = result.skipped;
+    c->differences = result.differences;
+    snprintf(c->message, sizeof(c->message), "%s%s%s", runner_end_name(result.machine), *result.message ? ": " : "", result.message);
+    return judge(c);
+}
+
+/* ---- With it ---- */
 
 static bool on_packet(void *arg, const void *bytes, u32 count)
 {
@@ -149,9 +171,13 @@ static int run(struct command *c, struct engine *user)
     c->runner.packet = on_packet;
     c->runner.made = on_made;
     c->runner.packet_arg = c;
-    if (!runner_run(&c->runner, &result, message) || (c->options->json && !json(c, &result)))
+    if (!runner_run(&c->runner, &result, message))
         return 2;
-    return judge(c, &result);
+    c->seen = c->replay.exits;
+    c->passed = c->replay.passed;
+    c->differences = c->replay.differences;
+    snprintf(c->message, sizeof(c->message), "%s%s%s", runner_end_name(result.end), *message ? ": " : "", message);
+    return judge(c);
 }
 
 static int with_engine(struct command *c)
@@ -167,7 +193,7 @@ static int with_engine(struct command *c)
     return status;
 }
 
-static int with_trace(struct command *c)
+static int with_vmm(struct command *c)
 {
     const char *const name = c->options->recording, *const why = replay_refuses(&c->course);
     if (why) {
@@ -192,13 +218,12 @@ int command_replay(const struct options *o)
     }
     c->options = o;
     if (trace_open(o->recording, &c->trace)) {
-        if (trace_status(&c->trace))
-            ;
-        else if (!course_open(&c->course, &c->trace))
+        if (trace_status(&c->trace) == 0 && course_open(&c->course, &c->trace)) {
+            status = o->kernel_only || o->load ? without_vmm(c) : with_vmm(c);
+            course_close(&c->course);
+        } else if (c->course.why) {
             fprintf(stderr, "orrery-unicorn: %s: event %lu: %s\n", o->recording, c->course.event, c->course.why);
-        else
-            status = with_trace(c);
-        course_close(&c->course);
+        }
         trace_close(&c->trace);
     }
     free(c);

@@ -47,18 +47,24 @@ void replay_differs(struct replay *r, const struct difference *d, u32 exit, u32 
     r->options.differs(r->options.arg, d, exit, vcpu);
 }
 
-/* Which vCPU runs: a CPU's context belongs to the vCPU whose entry came last when it was first seen. */
+/* Which vCPU runs: a CPU's context belongs to the vCPU whose entry came last when it was first seen; to a later one if that one's trace is over. */
 static struct replay_vcpu *current(struct replay *r, struct sim_cpu *cpu)
 {
     const u64 context = sim_cpu_context(cpu);
     const u32 last = r->last_entry[sim_cpu_id(cpu) % REPLAY_CPUS];
-    for (u32 i = 0; i < r->course->vcpus; i++)
-        if (r->vcpu[i].context == context)
-            return &r->vcpu[i];
-    if (!last)
-        return NULL;
-    r->vcpu[last - 1].context = context;
-    return &r->vcpu[last - 1];
+    struct replay_vcpu *const newest = last ? &r->vcpu[last - 1] : NULL;
+    for (u32 i = 0; i < r->course->vcpus; i++) {
+        struct replay_vcpu *const v = &r->vcpu[i];
+        struct course_turn turn;
+        if (v->context != context)
+            continue;
+        if (newest->context || replay_turn(r, i, &turn))
+            return v;
+        v->context = 0;
+    }
+    if (newest)
+        newest->context = context;
+    return newest;
 }
 
 static bool wait(struct engine_event *out, u64 steps)

@@ -48,5 +48,5 @@ int main(int argc, char **argv)
         return 2;
     if (o.command == RUNNER_SELFTEST)
         return command_selftest();
-    return o.command == RUNNER_RUN ? command_run(&o) : 2;
+    return o.command == RUNNER_RUN ? command_run(&o) : command_replay(&o);
 }

@@ -9,7 +9,8 @@
 
 static const char usage[] =
         "usage: orrery-unicorn run BUNDLE [options]\n"
-        "       orrery-unicorn replay BUNDLE TRACE [options]\n"
+        "       orrery-unicorn replay BUNDLE TRACE [options]   kernel and VMM run, the guest is a trace, file or folder\n"
+        "       orrery-unicorn replay --kernel-only|--load TRACE [options]   no VMM: its recorded answers are given\n"
         "       orrery-unicorn selftest     does the linked library do what the engine was built for?\n"
         "  --vendor vmx|svm|none   virtualization of the machine (vmx)\n"
         "  --cpus N                CPUs, 1 to 64 (1)\n"
@@ -17,7 +18,10 @@ static const char usage[] =
         "  --seed S                choices: 0 straight, else random by seed (0)\n"
         "  --steps MAX             end after so many machine steps\n"
         "  --kernel TEXT           command line of the kernel\n"
-        "  --json FILE             write what happened\n"
+        "  --json FILE             write what happened; of a replay: what harness/replay_command.c says\n"
+        "  --continue              replay: report every difference, not only the first\n"
+        "  --kernel-only           replay: without the VMM; also what lacks its beginning, its end or the VMM's reads\n"
+        "  --load                  replay: without the VMM, and nothing is compared\n"
         "  --trace FILE            write the trace of VM exits\n"
         "  --counts FILE           write a line for each RDTSC in user mode: what the kernel had done by then (sim_counts.h); no trace\n"
         "  --escape                print unprintable console bytes as \\xNN\n"
@@ -93,12 +97,37 @@ static bool valued(const char *name, const char *value, struct options *o)
 
 static bool positional(const char *text, struct options *o)
 {
-    if (!o->bundle)
-        o->bundle = text;
-    else if (o->command == RUNNER_REPLAY && !o->recording)
+    if (o->command == RUNNER_REPLAY && o->bundle && !o->recording)
         o->recording = text;
+    else if (!o->bundle)
+        o->bundle = text;
     else
         return refuse("one argument too many", text);
+    return true;
+}
+
+static bool flag(const char *name, struct options *o)
+{
+    bool *const flags[] = {&o->escape, &o->interactive, &o->go_on, &o->kernel_only, &o->load};
+    static const char *const names[] = {"--escape", "--interactive", "--continue", "--kernel-only", "--load"};
+    for (u32 i = 0; i < array_size(names); i++)
+        if (strcmp(name, names[i]) == 0)
+            return *flags[i] = true;
+    return false;
+}
+
+/* Without a VMM there is no bundle. */
+static bool complete(struct options *o)
+{
+    if (o->command == RUNNER_REPLAY && (o->kernel_only || o->load)) {
+        if (o->recording)
+            return refuse("without the VMM replay takes no bundle, only the trace", NULL);
+        o->recording = o->bundle;
+        o->bundle = NULL;
+        return o->recording || refuse("replay needs a trace", NULL);
+    }
+    if (!o->bundle || (o->command == RUNNER_REPLAY && !o->recording))
+        return refuse(o->bundle ? "replay needs a trace" : "a bundle file is missing", NULL);
     return true;
 }
 
@@ -117,18 +146,14 @@ bool options_parse(int count, char **argument, struct options *o)
         return refuse("the first argument is run, replay or selftest; --help shows all", NULL);
     o->command = strcmp(argument[1], "run") == 0 ? RUNNER_RUN : RUNNER_REPLAY;
     for (int i = 2; i < count; i++) {
-        if (strcmp(argument[i], "--escape") == 0)
-            o->escape = true;
-        else if (strcmp(argument[i], "--interactive") == 0)
-            o->interactive = true;
-        else if (argument[i][0] != '-' && !positional(argument[i], o))
+        if (flag(argument[i], o))
+            continue;
+        if (argument[i][0] != '-' && !positional(argument[i], o))
             return false;
-        else if (argument[i][0] == '-' && !valued(argument[i], i + 1 < count ? argument[i + 1] : NULL, o))
+        if (argument[i][0] == '-' && !valued(argument[i], i + 1 < count ? argument[i + 1] : NULL, o))
             return false;
-        else if (argument[i][0] == '-')
+        if (argument[i][0] == '-')
             i++;
     }
-    if (!o->bundle || (o->command == RUNNER_REPLAY && !o->recording))
-        return refuse(o->bundle ? "replay needs a trace file" : "a bundle file is missing", NULL);
-    return true;
+    return complete(o);
 }

@@ -7,7 +7,7 @@ enum runner_command { RUNNER_RUN, RUNNER_REPLAY, RUNNER_SELFTEST };
 
 struct options {
     enum runner_command command;
-    const char *bundle, *recording;    /* recording: replay only */
+    const char *bundle, *recording;    /* recording: replay only; file or folder */
     enum sim_vendor vendor;
     u32 cpus;
     u64 memory_bytes, seed, steps;
@@ -15,6 +15,7 @@ struct options {
     const char *kernel;                /* its command line, or NULL */
     bool escape;                       /* print what is not printable as \xNN */
     bool interactive;
+    bool go_on, kernel_only, load;     /* replay; go_on: --continue */
 };
 
 /* False: one line was printed on stderr. */

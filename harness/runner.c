@@ -5,12 +5,10 @@
 #include <string.h>
 #include "choose.h"
 
-static _Thread_local struct sim *machine;
-
 void runner_stop(struct runner *r)
 {
-    if (machine)
-        sim_stop(machine);
+    if (r->machine)
+        sim_stop(r->machine);
 }
 
 const char *runner_end_name(enum sim_end end)
@@ -76,6 +74,8 @@ static void on_trace(void *arg, const void *bytes, u32 count)
             count_exit(r, (const void *)e);
         at += e->bytes;
     }
+    if (r->packet && !r->packet(r->packet_arg, bytes, count))
+        runner_stop(r);
 }
 
 static void on_tsc_read(void *arg, u64 tsc, const struct sim_counts *counts)
@@ -143,24 +143,26 @@ bool runner_run(struct runner *r, struct sim_result *result, char *message)
         choose_random(&random, r->options->seed);
         r->config.chooser = &random.chooser;
     }
-    machine = sim_create(&r->config);
-    if (!machine) {
+    r->machine = sim_create(&r->config);
+    if (!r->machine) {
         fprintf(stderr, "orrery-unicorn: the machine cannot be made with %s and %lu MB: %s\n", r->bundle.name, r->config.ram_bytes >> 20, strerror(errno));
         return false;
     }
-    sim_run(machine, r->options->steps);
-    *result = *sim_result(machine);
+    if (r->made)
+        r->made(r->packet_arg, r->machine);
+    sim_run(r->machine, r->options->steps);
+    *result = *sim_result(r->machine);
     snprintf(message, 256, "%s", result->message ? result->message : "");
     result->message = message;
-    sim_destroy(machine);
-    machine = NULL;
+    sim_destroy(r->machine);
+    r->machine = NULL;
     fflush(stdout);
-    if (result->end != SIM_SHUTDOWN)
+    if (result->end != SIM_SHUTDOWN && !r->packet)
         fprintf(stderr, "orrery-unicorn: %s%s%s\n", runner_end_name(result->end), *message ? ": " : "", message);
     return true;
 }
 
-static void json_string(FILE *f, const char *text)
+void runner_json_string(FILE *f, const char *text)
 {
     fputc('"', f);
     for (; *text; text++) {
@@ -186,7 +188,7 @@ bool runner_json(const struct runner *r, const struct sim_result *result)
     for (u32 i = 0; i < array_size(r->lost); i++)
         lost += r->lost[i];
     fprintf(f, "{\"end\": \"%s\", \"code\": %u, \"message\": ", runner_end_name(result->end), result->code);
-    json_string(f, result->message);
+    runner_json_string(f, result->message);
     fprintf(f, ", \"event_hash\": \"0x%016lx\", \"steps\": %lu, \"instructions\": %lu, \"traps\": %lu, \"lost_records\": %lu, \"exits\": {",
             result->event_hash, result->steps, result->instructions, result->traps, lost);
     const char *between = "";

@@ -14,7 +14,11 @@ struct runner {
     FILE *trace, *counts;              /* NULL: not wanted */
     u64 reason[TRACE_NO_VCPU];         /* by vCPU: word 0 of its last exit */
     u64 exits[VCPU_EXIT_COUNT], lost[64];
-    bool console_used;
+    struct sim *machine;               /* while it runs */
+    /* For who reads along; NULL: nobody. A packet of the machine's trace, whole; false: stop it. The machine, before it runs. */
+    bool (*packet)(void *arg, const void *bytes, u32 count);
+    void (*made)(void *arg, struct sim *machine);
+    void *packet_arg;
 };
 
 bool runner_open(struct runner *r, const struct options *o);   /* reads and checks the bundle; false: one line on stderr, exit status 2 */
@@ -23,6 +27,7 @@ void runner_close(struct runner *r);
 bool runner_run(struct runner *r, struct sim_result *result, char *message);
 void runner_stop(struct runner *r);                            /* from a callback */
 bool runner_json(const struct runner *r, const struct sim_result *result);
+void runner_json_string(FILE *f, const char *text);            /* quoted */
 const char *runner_end_name(enum sim_end end);
 
 int command_replay(const struct options *o);                   /* exit status */

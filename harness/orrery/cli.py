@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from . import bundle as bundles
-from . import bench, doctor, explore, finding, machines, manifest, mutate, record, report, run, sites, trace
+from . import bench, doctor, explore, finding, machines, manifest, mutate, record, replay, report, run, sites, trace
 from .base import BadInput
 
 STATUS = "exit status: 0 everything the manifest asks for was seen, 1 not, 2 bad input"
@@ -59,9 +59,7 @@ def parser() -> argparse.ArgumentParser:
     p = _add(verbs, "record", "record the VM exits of a scenario", "./orrery record guest-hello --on qemu -o build/recording")
     _machine_options(p)
     p.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the recording")
-    p = _add(verbs, "replay", "replay a recording in the process", "./orrery replay build/recording --vendor svm")
-    p.add_argument("recording", type=Path, metavar="DIR")
-    p.add_argument("--vendor", choices=("vmx", "svm"), help="model to replay on (default: the recording's)")
+    replay.options(_add(verbs, "replay", "replay a recording in the process", "./orrery replay build/recording --vendor svm"))
     p = _add(verbs, "trace", "look at a recording, import one, change one: orrery-trace; without arguments its commands",
              "./orrery trace show build/recording --from 10 --to 20")
     p.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND ...")
@@ -160,7 +158,7 @@ def _report(args: argparse.Namespace) -> int:
     return 0
 
 
-_VERBS = {"run": _run, "record": _record, "replay": lambda args: record.replay(args.recording, args.vendor),
+_VERBS = {"run": _run, "record": _record, "replay": replay.verb,
           "trace": lambda args: trace.through(args.words or ["--help"]), "list": _list, "doctor": _doctor, "bundle": _bundle, "report": _report,
           "explore": explore.run, "mutate": mutate.run, "bench": bench.verb}
 

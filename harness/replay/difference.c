@@ -22,7 +22,10 @@ static void event_print(u64 event, char *text, u32 bytes)
 
 static void value_print(const struct difference *d, u64 value, char *text, u32 bytes)
 {
-    if (is(d, "reason"))
+    const char check = (char)(value >> 40);
+    if (is(d, "reason") && check)
+        snprintf(text, bytes, "%s, check %c%lu", trace_reason_name((u32)value), check, value >> 32 & 0xff);
+    else if (is(d, "reason"))
         snprintf(text, bytes, "%s", value < VCPU_EXIT_COUNT ? trace_reason_name((u32)value) : "none");
     else if (is(d, "event") || is(d, "pending") || is(d, "inject"))
         event_print(value, text, bytes);

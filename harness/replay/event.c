@@ -34,11 +34,16 @@ static void load_control(const struct trace_words *w, enum sim_vendor vendor, u3
     }
 }
 
-static void load_tables(const struct trace_words *w, u32 groups, struct sim_guest *g)
+#define TSS_BUSY 2u
+
+/* A task register is busy; VMX insists, QEMU forgets. */
+static void load_tables(const struct trace_words *w, enum sim_vendor vendor, u32 groups, struct sim_guest *g)
 {
     static_assert(sizeof(g->seg) == (TRACE_WORD_gdtr_base - TRACE_WORD_es_base) * sizeof(u64), "the words are the segments");
     if (groups & VCPU_GROUP_SEG)
         memcpy(g->seg, word(w, TRACE_WORD_es_base), sizeof(g->seg));
+    if (vendor == SIM_VMX && groups & VCPU_GROUP_SEG)
+        g->seg[VCPU_SEG_TR].attributes |= TSS_BUSY;
     if (groups & VCPU_GROUP_TABLE) {
         g->gdtr.base = w->word[TRACE_WORD_gdtr_base];
         g->gdtr.limit = (u32)w->word[TRACE_WORD_gdtr_limit];
@@ -85,7 +90,7 @@ void replay_load(const struct trace_words *w, enum sim_vendor vendor, struct sim
         g->rflags = w->word[TRACE_WORD_rflags];
     }
     load_control(w, vendor, groups, g);
-    load_tables(w, groups, g);
+    load_tables(w, vendor, groups, g);
     if (groups & (VCPU_GROUP_DR | VCPU_GROUP_SYSENTER | VCPU_GROUP_SYSCALL))
         load_own(w, vendor, groups, g);
     if (groups & VCPU_GROUP_ACTIVITY)

@@ -30,7 +30,7 @@ static bool gpr_differs(const struct resuming *r)
 {
     static const char *const name[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
     for (u32 i = 0; i < array_size(name); i++)
-        if (differs(r, name[i], word(r, TRACE_WORD_rax + i), r->g->gpr[i]))
+        if ((i != RDX || compare_rdx(r->w)) && differs(r, name[i], word(r, TRACE_WORD_rax + i), r->g->gpr[i]))
             return true;
     return false;
 }
@@ -39,9 +39,9 @@ static bool gpr_differs(const struct resuming *r)
 static bool rip_differs(const struct resuming *r)
 {
     const u32 length = r->event & 0x400 ? (u32)word(r, TRACE_WORD_inject_length_and_windows) : 0;
-    const u64 ignored = r->m->same_vendor ? 0 : RFLAGS_RF;
+    const u64 mask = compare_rflags_mask(r->m, r->w);
     return differs(r, "rip", word(r, TRACE_WORD_rip) + length, r->g->rip) ||
-           differs(r, "rflags", (word(r, TRACE_WORD_rflags) | RFLAGS_ONE) & ~ignored, r->g->rflags & ~ignored);
+           differs(r, "rflags", (word(r, TRACE_WORD_rflags) | RFLAGS_ONE) & mask, r->g->rflags & mask);
 }
 
 static bool segment_differs(const struct resuming *r, u32 number)
@@ -56,10 +56,11 @@ static bool segment_differs(const struct resuming *r, u32 number)
     const u32 attributes = (u32)(word(r, at + 1) >> 32) & SEG_KNOWN;
     const bool unusable = attributes & got_attributes & VCPU_SEG_UNUSABLE;
     /* Without protection SVM's CPL is 0, whatever SS.DPL was. */
-    const u32 ignored = number == VCPU_SEG_SS && !(word(r, TRACE_WORD_cr0) & CR0_PE) ? 0x60 : 0;
+    const u32 cpl = number == VCPU_SEG_SS && !(word(r, TRACE_WORD_cr0) & CR0_PE) ? 0x60 : 0;
+    const u32 mask = number == VCPU_SEG_TR ? compare_tr_mask(r->m) : ~cpl;
     return differs(r, name[number][0], word(r, at), got->base) || differs(r, name[number][3], word(r, at + 2) & 0xffff, got->selector) ||
            (!unusable && (differs(r, name[number][1], word(r, at + 1) & 0xffffffff, got->limit) ||
-                          differs(r, name[number][2], attributes & ~ignored, got_attributes & ~ignored)));
+                          differs(r, name[number][2], attributes & mask, got_attributes & mask)));
 }
 
 static bool segments_differ(const struct resuming *r)

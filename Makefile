@@ -65,6 +65,8 @@ F_cov    := -fno-pie -O0 -g --coverage
 F_tsan   := -fno-pie -O2 -g
 F_tsan-gcc := -fno-pie -O2 -g
 F_clang  := -fno-pie -O2 -g
+# The machine compares on each access: nothing of it is of an input.
+S_fuzz   := -fno-sanitize-coverage=trace-cmp
 # Only the kernel is instrumented for the exploring build; sim/tsan.c is the runtime.
 K_tsan   := -fsanitize=thread
 K_tsan-gcc := -fsanitize=thread -Wno-tsan
@@ -106,7 +108,7 @@ build/$(1)/kernel/x86/%.o: kernel/x86/%.c
 build/$(1)/sim/%.o: sim/%.c
 	$$(call say,CC $(1),$$<)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC_$(1)) $$(HOSTED) $$(F_$(1)) $$(I_sim) -c -o $$@ $$<
+	$$(Q)$$(CC_$(1)) $$(HOSTED) $$(F_$(1)) $$(S_$(1)) $$(I_sim) -c -o $$@ $$<
 build/$(1)/sim/%.o: sim/%.S
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC_$(1)) -g -MMD -MP -c -o $$@ $$<

@@ -10,7 +10,7 @@
 #include "answer_model.h"
 #include "program.h"
 
-#define RAM           (64ul << 20)
+#define RAM(cpus, vcpus) ((16ul + 2 * (cpus) + (vcpus)) << 20)
 #define UTCB(n)       (0x10000000ul + (n) * 2 * PAGE_SIZE)
 #define BUDGET        1000000000ul   /* a second of the machine's time */
 #define SEL_EC(n)     (1024u + (n))
@@ -108,10 +108,11 @@ static void ended(struct answer *a, const struct sim *s)
 
 static void machine_run(struct answer *a)
 {
+    const u32 count = cpus(a->course);
     u64 bytes;
     void *const bundle = program_bundle(program_entry(a->user, root, a), &bytes);
     const struct sim_config config = {
-        .cpus = cpus(a->course), .ram_bytes = RAM, .vendor = a->options->vendor, .x2apic = true, .bundle = bundle, .bundle_bytes = bytes,
+        .cpus = count, .ram_bytes = RAM(count, a->course->vcpus), .vendor = a->options->vendor, .x2apic = true, .bundle = bundle, .bundle_bytes = bytes,
         .user = a->user, .guest = &a->guest,
     };
     struct sim *const s = bundle ? sim_create(&config) : NULL;

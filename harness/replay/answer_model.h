@@ -13,7 +13,7 @@ struct answer_vcpu {
     u32 number;
     u64 context;                 /* sim_cpu_context of its guest; 0: it was not entered yet */
     struct course_cursor cursor; /* its exit is the one that comes next, or came last */
-    struct trace_words left;     /* the words as the VMM left them: what the coming entry loads. Not kept in ANSWER_LOAD */
+    struct trace_words left;     /* the words as the VMM left them: what the coming entry loads */
     bool told;                   /* left is what was recorded */
     bool entered;                /* in this run */
     bool last;                   /* nothing is recorded after this entry */

@@ -82,14 +82,14 @@ static u32 all_groups(const struct answer_vcpu *v)
     return groups & TRACE_GROUPS & ~(u32)VCPU_GROUP_INJECT;   /* an event is not asked for twice */
 }
 
-static void store(struct answer_vcpu *v, u32 dirty, u32 want, u32 length)
+static void store(struct answer_vcpu *v, u32 dirty, u32 length)
 {
     const struct answer *const a = v->answer;
-    const u64 *const word = v->cursor.words.word;
+    const u64 *const word = v->left.word;
     struct vcpu_state *const s = state(v);
     u32 end = offset_of(struct vcpu_state, want) + sizeof(s->want);
     s->dirty = dirty & a->groups & TRACE_GROUPS;
-    s->want = want & a->groups;
+    s->want = trace_want(&v->left) & a->groups;
     for (u32 left = s->dirty; left; left &= left - 1) {
         const u32 group = (u32)__builtin_ctz(left);
         const struct vcpu_group_range *const r = &vcpu_group_range[group];
@@ -100,6 +100,15 @@ static void store(struct answer_vcpu *v, u32 dirty, u32 want, u32 length)
     if (a->options->vendor == SIM_SVM)
         s->pending_debug = 0;   /* has no place there */
     user_store(ANSWER_STATE(v->number) + offset_of(struct vcpu_state, dirty), &s->dirty, end - offset_of(struct vcpu_state, dirty));
+}
+
+/* Nobody has recorded what was asked for before this exit: no event, but the window if it is one. */
+static u32 ask(struct answer_vcpu *v)
+{
+    const u64 windows = reason(v) == VCPU_EXIT_INTR_WINDOW ? VCPU_WINDOW_INTR : reason(v) == VCPU_EXIT_NMI_WINDOW ? VCPU_WINDOW_NMI : 0;
+    v->left.word[TRACE_WORD_inject] = 0;
+    v->left.word[TRACE_WORD_inject_length_and_windows] = windows << 32;
+    return VCPU_GROUP_INJECT;
 }
 
 /* Over the answer of this turn: the groups it writes. Without a recorded one the instruction is skipped: *length. */
@@ -127,13 +136,14 @@ static bool answer(struct answer_vcpu *v)
     u32 length;
     if (v->cursor.turn + 1 >= recorded->count && !(told && compares))
         return false;
-    const u32 dirty = pass(v, &length) | v->owed;
-    store(v, dirty, trace_want(&v->cursor.words), length);
+    u32 dirty = pass(v, &length) | v->owed;
     v->owed = 0;
     v->told = told && compares;
-    if (compares)
-        v->left = v->cursor.words;
+    v->left = v->cursor.words;
     v->last = !course_exit(&v->cursor);
+    if (!told)
+        dirty |= ask(v);
+    store(v, dirty, length);
     return true;
 }
 
@@ -195,7 +205,8 @@ void answer_vcpu_main(void *arg)
         compare(v);
         v->owed = all_groups(v);   /* the reset state of the machine that recorded */
     } else {   /* it begins later: what it was then is written first */
-        store(v, all_groups(v), trace_want(&v->cursor.words), 0);
+        v->left = v->cursor.words;
+        store(v, all_groups(v) | ask(v), 0);
         turn(v);
     }
     while (!v->last && answer(v))

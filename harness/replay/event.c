@@ -10,6 +10,8 @@
 
 #define DR6_CAUSES  (DR6_B | DR6_BD | DR6_BS)
 #define DR7_ENABLED 0xfful
+#define EXCEPTIONS  32u
+#define REGISTERS   16u
 
 static const u64 *word(const struct trace_words *w, u32 first)
 {
@@ -134,16 +136,17 @@ static void event_mmio(const struct vcpu_exit *x, struct engine_event *out)
     out->info = of_walk(x);
 }
 
-static void event_cr(const struct vcpu_exit *x, struct engine_event *out)
+static bool event_cr(const struct vcpu_exit *x, struct engine_event *out)
 {
     out->kind = x->u.cr.kind == 1 ? EVENT_CLTS : x->u.cr.kind == 2 ? EVENT_LMSW : EVENT_MOV_CR;
     out->cr.number = x->u.cr.number;
     out->cr.gpr = x->u.cr.gpr;
     out->cr.write = x->u.cr.write;
     out->info = x->raw_reason == VMX_REASON_CR ? x->raw_info1 >> 16 & 0xffff : 0;   /* LMSW's operand */
+    return out->cr.number < REGISTERS && out->cr.gpr < REGISTERS;
 }
 
-static void event_exception(const struct vcpu_exit *x, struct engine_event *out)
+static bool event_exception(const struct vcpu_exit *x, struct engine_event *out)
 {
     out->kind = EVENT_EXCEPTION;
     out->vector = x->u.exception.vector;
@@ -152,6 +155,7 @@ static void event_exception(const struct vcpu_exit *x, struct engine_event *out)
     out->address = x->u.exception.address;
     if (out->vector == VECTOR_DB && !x->insn_len)   /* from DR6 as it will be to what it gets; INT1, which has a length, gives it nothing */
         out->info = (x->u.exception.address ^ DR6_ZERO) & (DR6_CAUSES | DR6_ZERO);
+    return out->vector < EXCEPTIONS;
 }
 
 static void event_msr(const struct vcpu_exit *x, struct sim_guest *g, struct engine_event *out)
@@ -227,11 +231,9 @@ bool replay_event(const struct trace_words *w, enum sim_vendor vendor, struct si
         event_mmio(x, out);
         return true;
     case VCPU_EXIT_CR:
-        event_cr(x, out);
-        return true;
+        return event_cr(x, out);
     case VCPU_EXIT_EXCEPTION:
-        event_exception(x, out);
-        return true;
+        return event_exception(x, out);
     case VCPU_EXIT_MSR_READ:
     case VCPU_EXIT_MSR_WRITE:
         event_msr(x, g, out);

@@ -224,6 +224,43 @@ def cut_and_diff(tap: Tap, scratch: Path) -> None:
     tap.check(one_line(done), "diff of a truncated trace: one line, status 2", done.stdout + done.stderr)
 
 
+# Fails as replay does where a trace has CPUID and, later, HLT; crashes on RDTSC; prints another difference if there is a CR access.
+JUDGE = """
+import os, sys
+sys.path.insert(0, {tests!r})
+import words
+from pathlib import Path
+seen = [words.reason(t["exit"])[0] + str(t["exit"]["raw_reason"]) for t in words.turns(Path(sys.argv[1]), 0)]
+if sys.argv[2] == "crash" and "OTHER16" in seen and "HYPERCALL18" in seen:
+    os.abort()
+if sys.argv[2] == "pair" and "CPUID10" in seen and "HLT12" in seen[seen.index("CPUID10"):]:
+    print("exit %d vcpu 0: exit: field rip recorded 0x1 got 0x2" % seen.index("HLT12"))
+    sys.exit(1)
+if sys.argv[2] == "pair" and "CR28" in seen:
+    print("exit 0 vcpu 0: exit: field cr0 recorded 0x1 got 0x2")
+    sys.exit(1)
+"""
+
+
+def shrink(tap: Tap, scratch: Path) -> None:
+    judge, small = scratch / "judge.py", scratch / "shrunk"
+    judge.write_text(JUDGE.format(tests=str(ROOT / "tests/traces")))
+
+    def call(*args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([str(ROOT / "orrery"), "trace", "shrink", *args], capture_output=True, text=True, errors="replace", env=ENV)
+    for what, reasons, said in (("pair", ["CPUID", "HLT"], "exit: field rip"), ("crash", ["OTHER", "HYPERCALL"], "status -6")):
+        done = call(str(scratch / "iris.txt"), "-o", str(small), "--test", f"{sys.executable} {judge} {{}} {what}")
+        got = [words.reason(t["exit"])[0] for t in words.turns(small, 0)] if small.is_dir() else []
+        tap.check(done.returncode == 0 and got == reasons and said in done.stdout and not done.stderr, f"shrink keeps the two exits that show it ({what})",
+                  f"{got}\n{done.stdout}{done.stderr}")
+    done = call(str(scratch / "iris.txt"), "-o", str(scratch / "none"), "--test", f"{sys.executable} {judge} {{}} nothing")
+    tap.check(done.returncode == 1 and "nothing to shrink" in done.stdout and not (scratch / "none").exists(), "shrink of a trace that shows nothing: status 1", done.stdout + done.stderr)
+    for args, why in (([], "DIR"), (["x", "-o", "y", "--test", "true"], "{} for the folder"), (["x", "-o", "y", "--test", "'"], "--test"), (["x", "-o", "y"], "x: "),
+                      ([str(scratch / "iris.txt"), "-o", "y", "--test", "/nowhere {}"], "/nowhere")):
+        done = call(*args)
+        tap.check(one_line(done) and why in done.stderr, f"shrink {' '.join(args[-2:])}: refused in one line", done.stdout + done.stderr)
+
+
 def run(tap: Tap) -> None:
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
@@ -231,6 +268,7 @@ def run(tap: Tap) -> None:
         truncated(tap, scratch)
         bad_text(tap, scratch)
         cut_and_diff(tap, scratch)
+        shrink(tap, scratch)
 
 
 if __name__ == "__main__":

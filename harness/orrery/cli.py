@@ -60,8 +60,8 @@ def parser() -> argparse.ArgumentParser:
     _machine_options(p)
     p.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the recording")
     replay.options(_add(verbs, "replay", "replay a recording in the process", "./orrery replay build/recording --vendor svm"))
-    p = _add(verbs, "trace", "look at a recording, import one, change one: orrery-trace; without arguments its commands",
-             "./orrery trace show build/recording --from 10 --to 20")
+    p = _add(verbs, "trace", "look at a recording, import one, change one: orrery-trace; without arguments its commands; and shrink",
+             "./orrery trace show build/recording --from 10 --to 20, ./orrery trace shrink build/recording -o small")
     p.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND ...")
     p = _add(verbs, "list", "list the scenarios", "./orrery list")
     p.add_argument("--json", action="store_true", help="print a JSON list")

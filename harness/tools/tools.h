@@ -10,7 +10,12 @@
     X(check, "TRACE", "is it whole? If not, where does it stop", "orrery-trace check DIR")                                       \
     X(show, "TRACE [--vcpu N] [--from N] [--to N] [--raw | --json]", "one line per exit; --raw: every event; --json: every event as an object", \
       "orrery-trace show DIR --vcpu 0 --from 10 --to 20")                                                                        \
-    X(stat, "TRACE [--json]", "what is in it, and where the time went", "orrery-trace stat DIR")
+    X(stat, "TRACE [--json]", "what is in it, and where the time went", "orrery-trace stat DIR")                                \
+    X(import, "--format iris|kvm FILE -o DIR", "make a trace of what another hypervisor recorded", "orrery-trace import --format kvm report.txt -o DIR") \
+    X(diff, "FIRST SECOND [--ignore FIELD]... [--all]", "the first exit of each vCPU in which two traces differ; --all: how often each field does", \
+      "orrery-trace diff FIRST SECOND --ignore tsc_offset")                                                                      \
+    X(cut, "TRACE [--from N] [--to N] [--vcpu N] [--exits LIST] -o DIR", "a trace of some exits of another; LIST: 3,5,9-12 or, with vCPUs, 0:3,1:5-6", \
+      "orrery-trace cut DIR --vcpu 0 --from 10 --to 20 -o SMALL")
 
 #define TOOL_DECLARE(name, arguments, summary, example) int tool_##name(int argc, char **argv);
 TOOL_LIST(TOOL_DECLARE)

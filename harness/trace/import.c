@@ -81,6 +81,15 @@ static void reset(struct import_vcpu *v)
     WORD(pat) = PAT_RESET;
 }
 
+/* An interrupt that was injected was not refused (Intel SDM 3C 27.3.1.4). */
+static u32 flags_from_event(struct import_vcpu *v)
+{
+    if (!(WORD(inject) & VCPU_EVENT_VALID) || WORD(inject) >> 8 & 7 || WORD(rflags) & RFLAGS_IF)
+        return 0;
+    WORD(rflags) |= RFLAGS_IF;
+    return VCPU_GROUP_RIP;
+}
+
 /* RIP is above 4 GB in one mode only. */
 static u32 mode_from_rip(struct import_vcpu *v)
 {
@@ -116,7 +125,7 @@ void import_hold(struct import *in, u32 vcpu, u64 tsc, u32 known)
     known |= mode_from_rip(v);
     in->groups |= known;
     in->exits++;
-    WORD(valid_and_known) = (u64)known << 32 | known;
+    WORD(valid_and_known) = (u64)known << 32;
     WORD(inject) = WORD(inject_length_and_windows) = 0;   /* the entry before has used them */
     v->tsc = tsc;
     v->at = IMPORT_HELD;
@@ -128,6 +137,7 @@ bool import_tell(struct import *in, u32 vcpu)
     if (v->at != IMPORT_HELD)
         return true;
     v->at = IMPORT_TOLD;
+    WORD(valid_and_known) |= vcpu_exit_groups[import_exit_of(v)->reason] & in->groups;   /* what this kernel would have given, as far as it was recorded at all */
     return write_words(in, vcpu, v->tsc, TRACE_exit);
 }
 
@@ -149,6 +159,7 @@ bool import_enter(struct import *in, u32 vcpu, u64 tsc, u32 dirty)
         return true;
     if (!import_tell(in, vcpu))
         return false;
+    dirty |= flags_from_event(v);
     if (dirty)
         dirty |= mode_from_rip(v);
     in->groups |= dirty;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Recordings that others made, as text, into a trace: a line after the other, forgetting it. A file is read twice: first to know vendor, vCPUs and groups,
  * which a trace begins with; then to write. What a recording does not say keeps the value it had, at first that of a reset; `known` of each exit says
- * which groups it did say at least in part, and `missing` in env what no word of it holds.
+ * which groups it did say at least in part, or which follow from it (a RIP above 4 GB: 64-bit mode), and `missing` in env what no word of it holds.
  *
  *   static struct import in;
  *   bool good = import_read(&in, &import_iris, file, writer);       false: in.why at in.line; what came before stands in the writer */

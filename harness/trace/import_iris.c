@@ -123,7 +123,7 @@ static u32 put_cr(struct seed *s, struct import_vcpu *v, const u64 *value, const
     return groups;
 }
 
-static void exit_made(struct import *in, struct seed *s)
+static bool exit_made(struct import *in, struct seed *s)
 {
     struct import_vcpu *const v = &in->vcpu[0];
     for (u32 i = 0; i < REGISTERS; i++)
@@ -138,6 +138,7 @@ static void exit_made(struct import *in, struct seed *s)
     import_vmx_exit(&x, v);
     v->word[TRACE_WORD_pending] = import_pending(s->read[ROW_VECTORING_INFO], s->read[ROW_VECTORING_ERROR]);
     import_hold(in, 0, s->tsc++, known);
+    return import_tell(in, 0);
 }
 
 static bool entry_made(struct import *in, struct seed *s)
@@ -154,8 +155,8 @@ static bool entry_made(struct import *in, struct seed *s)
     return import_enter(in, 0, s->tsc++, dirty);
 }
 
-/* The end of an exit. */
-static bool finish(struct import *in, struct seed *s)
+/* The end of an exit. Xen writes RIP before it enters: of the last exit that says whether it is whole. */
+static bool finish(struct import *in, struct seed *s, bool last)
 {
     if (!s->open)
         return true;
@@ -163,10 +164,9 @@ static bool finish(struct import *in, struct seed *s)
         return import_fail(in, "registers", "not all 15 of the exit before are there");
     if (!s->was_read[ROW_EXIT_REASON])
         return import_fail(in, "exit reason", "that of the exit before is not there");
-    if (!import_alternate(in, 0, s->tsc))
-        return false;
-    exit_made(in, s);
-    return entry_made(in, s);
+    if (last && !s->was_written[row_of(VMCS_GUEST_RIP)])
+        return import_fail(in, "entry", "the last exit ends before RIP is written");
+    return import_alternate(in, 0, s->tsc) && exit_made(in, s) && entry_made(in, s);
 }
 
 static void begin(struct seed *s)
@@ -184,7 +184,7 @@ static void begin(struct seed *s)
 static bool entry(struct import *in, struct seed *s, u64 field, u64 value, u64 type)
 {
     if (type == TYPE_WRITE && field == BEGIN && value == BEGIN) {
-        if (!finish(in, s))
+        if (!finish(in, s, false))
             return false;
         begin(s);
         return true;
@@ -238,7 +238,7 @@ static bool read_seed(struct import *in)
         if (!entry(in, &s, field, value, type))
             return false;
     }
-    return !in->why && finish(in, &s);
+    return !in->why && finish(in, &s, true);
 }
 
 const struct import_format import_iris = { "iris", "memory clock", read_seed };

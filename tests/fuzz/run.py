@@ -89,6 +89,8 @@ def seeds(target: str, folder: Path) -> None:
         head = b"orrery-schedule 1\ntest message\nmodel tso\nvendor none\nmutant -\nseed 0\nverdict finding: data before flag\nhash 8f0c\n\n"
         good = {"steps": head + b"step 12: cpu 0 at writer store flag #1 -> cpu 1\n# why\nstep 19: critical: cpu 1 at reader load data+8 #2.3 -> flush 0\n",
                 "answers": head + b"step 14: cpu 0 at writer store data #1 -> DRAIN 1\nstep 15: flush 0 at - flush - #1 -> TRANSLATION 2\n"}
+    elif target in ("iris_fuzz", "kvm_fuzz"):
+        good = {path.name: path.read_bytes() for path in (ROOT / "tests/traces/samples").glob(target.removesuffix("_fuzz") + "*.txt")}
     for name, data in good.items():
         (folder / name).write_bytes(data)
 

@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from . import bundle as bundles
@@ -59,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     p = _add(verbs, "record", "record the VM exits of a scenario", "./orrery record guest-hello --on qemu -o build/recording")
     _machine_options(p)
     p.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the recording")
+    p.add_argument("--all", action="store_true", help="hypercalls, messages, scheduling, interrupts and shootdowns, too: for looking, no replay needs them")
     replay.options(_add(verbs, "replay", "replay a recording in the process", "./orrery replay build/recording --vendor svm"))
     p = _add(verbs, "trace", "look at a recording, import one, change one: orrery-trace; without arguments its commands; and shrink",
              "./orrery trace show build/recording --from 10 --to 20, ./orrery trace shrink build/recording -o small")
@@ -111,7 +113,10 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _record(args: argparse.Namespace) -> int:
-    outcome = run.run(_request(args, [], trace=True), sys.stdout)
+    request = _request(args, [], trace=True)
+    if args.all:
+        request["manifest"] = replace(request["manifest"], kernel=f"{request['manifest'].kernel} trace=all".strip())
+    outcome = run.run(request, sys.stdout)
     if outcome.ok:
         record.save(outcome, args.output)
     print(f"{outcome.scenario}: " + (f"recorded in {args.output}" if outcome.ok else f"FAILED: {outcome.why}"))

@@ -17,7 +17,7 @@ struct boot_info {
     u64 bundle, bundle_bytes;      /* physical; 0: none */
     u64 rsdp;                      /* physical; 0: search the BIOS area */
     u64 apic_base;                 /* physical, from MADT */
-    u32 trace_memory;              /* the command line says trace=memory: 1, else 0 */
+    bool trace_memory, trace_all;  /* the command line says trace=memory, trace=all */
     u32 protect;                   /* PROTECT_* that the command line allows */
     u32 apic_id[BOOT_CPUS];        /* enabled CPUs, the boot CPU first */
     u64 fair;                      /* CPUs with fair groups, a bit each; those that are not there do not matter */

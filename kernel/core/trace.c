@@ -84,6 +84,7 @@ void trace_init(struct cpu *cpu)
         return;
     struct trace_ring *const r = cpu->trace = p;
     r->live = wanted == MACH_TRACE_LIVE;
+    r->all = k->boot.trace_all;
     r->used = TRACE_EMPTY;
     r->packet.magic = TRACE_MAGIC;
     r->packet.cpu = cpu->id;
@@ -144,10 +145,12 @@ void trace_value(struct cpu *cpu, u32 vcpu, u32 kind, u64 address, const void *d
 
 void trace_shootdown(struct cpu *cpu, u64 generation, u64 cpus)
 {
-    TRACE_NOTE(cpu, shootdown, generation, cpus);
+    if (cpu->trace->all)
+        TRACE_NOTE(cpu, shootdown, generation, cpus);
 }
 
 void trace_flushed(struct cpu *cpu, u64 generation)
 {
-    TRACE_NOTE(cpu, flushed, generation);
+    if (cpu->trace->all)
+        TRACE_NOTE(cpu, flushed, generation);
 }

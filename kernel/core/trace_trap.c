@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Traps as a trace tells them: what came, what came of it, who goes on. All of it around the handling of the trap, so that no path of the kernel does
+/* Traps as a trace tells them with trace=all: what came, what came of it, who goes on. All of it around the handling of the trap, so that no path of the kernel does
  * more than it did. What a hypercall has come to is seen from the state of its EC, before sched_resume may release that.
  * Not seen: an exception that is delivered only once its handler is free. */
 #include "abi/hypercall.h"
@@ -68,16 +68,19 @@ static void after(struct cpu *cpu)
         r->current = current;
         TRACE_NOTE(cpu, schedule, current);
     }
-    lock_take(&r->lock);
-    if (r->used >= sizeof(r->bytes) / 2)
-        trace_flush(r);
-    lock_drop(&r->lock);
 }
 
 struct resume *trace_trap(struct cpu *cpu, u64 trap, u64 info, struct resume *(*handle)(struct cpu *cpu, u64 trap, u64 info))
 {
-    before(cpu, trap, info);
+    struct trace_ring *const r = cpu->trace;
+    if (r->all)
+        before(cpu, trap, info);
     struct resume *const next = handle(cpu, trap, info);
-    after(cpu);
+    if (r->all)
+        after(cpu);
+    lock_take(&r->lock);
+    if (r->used >= sizeof(r->bytes) / 2)
+        trace_flush(r);
+    lock_drop(&r->lock);
     return next;
 }

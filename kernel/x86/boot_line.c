@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The kernel's command line, words between spaces. Ours: sched=fair, sched=fair:CPU,CPU..., trace=memory (abi/trace.h), and mitigations= (protect.h).
+/* The kernel's command line, words between spaces. Ours: sched=fair, sched=fair:CPU,CPU..., trace=memory and trace=all (abi/trace.h), and mitigations= (protect.h).
  * Others pass: boot loaders add their own. Untrusted: it must end with a NUL where it says, and in memory. */
 #include "boot.h"
 #include "machine.h"
@@ -37,13 +37,18 @@ static bool sched(const char *at, u64 *fair)
     return n == sizeof("sched=fair") - 1 ? cpus(at + n, fair) : n < sizeof("sched=") - 1;
 }
 
-static bool trace(const char *at, u32 *memory)
+static bool is(const char *at, const char *ours)
 {
-    const u32 n = same(at, "trace=memory");
-    if (n < sizeof("trace=") - 1)
-        return true;
-    *memory = n == sizeof("trace=memory") - 1 && (!at[n] || at[n] == ' ');
-    return *memory;
+    const u32 n = same(at, ours);
+    return !ours[n] && (!at[n] || at[n] == ' ');
+}
+
+static bool trace(const char *at, struct boot_info *out)
+{
+    const bool memory = is(at, "trace=memory"), all = is(at, "trace=all");
+    out->trace_memory |= memory;
+    out->trace_all |= all;
+    return memory || all || same(at, "trace=") < sizeof("trace=") - 1;
 }
 
 const char *boot_line(struct boot_info *out, u64 phys, u64 bytes)
@@ -60,8 +65,8 @@ const char *boot_line(struct boot_info *out, u64 phys, u64 bytes)
             continue;
         if (!sched(text + i, &out->fair))
             return "boot: sched= takes fair or fair:CPU,CPU";
-        if (!trace(text + i, &out->trace_memory))
-            return "boot: trace= takes memory";
+        if (!trace(text + i, out))
+            return "boot: trace= takes memory or all";
     }
     return protect_parse(text, end, &out->protect);
 }

@@ -50,7 +50,7 @@ struct trace_large {
     u64 value;
 } __attribute__((packed));
 
-/* Rows: id, name, tail, what it says. Fields: type, name; x32 and x64 are shown in hexadecimal. ec, from, to: physical address of an EC, 0: none. */
+/* Rows: id, name, tail, what it says. From 7 on only with trace=all on the kernel's command line: no replay needs them. Fields: type, name; x32 and x64 are shown in hexadecimal. ec, from, to: physical address of an EC, 0: none. */
 #define TRACE_EVENT_LIST(X)                                                                                                \
     X(1, machine, NONE, "first event of CPU 0: who writes this")                                                           \
     X(2, end, NONE, "last event of all: the machine stops. A trace without it is not whole")                               \

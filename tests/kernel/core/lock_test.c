@@ -92,6 +92,7 @@ static void open_scene(struct scene *s)
     *s = (struct scene){ .g = guest_open(SIM_VMX) };
     s->f = s->g->f;
     guest_sim_trace(s->f->sim, no_sink, NULL);
+    s->f->k->boot.trace_all = true;
     s->cpu = fixture_cpu(s->f, 0);
     trace_init(s->cpu);
     s->pd = fixture_pd(s->f, 1 << 20, PD);

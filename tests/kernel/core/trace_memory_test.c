@@ -29,7 +29,7 @@ static int setup(void **state)
     s->f = fixture_open_on(m, 1);
     guest_sim_trace(m, sink, s);
     guest_sim_trace_off(m);
-    s->f->k->boot.trace_memory = 1;
+    s->f->k->boot.trace_memory = s->f->k->boot.trace_all = true;
     s->cpu = fixture_cpu(s->f, 0);
     s->m = mach_phys_to_virt(TRACE_MEMORY_ADDRESS);
     *state = s;

@@ -42,6 +42,7 @@ static inline struct stream *stream_open(enum sim_vendor vendor)
     s->g = guest_open_cpus(2, vendor);
     guest_sim_trace(s->g->f->sim, stream_sink, s);
     s->cpu = fixture_cpu(s->g->f, 0);
+    s->g->f->k->boot.trace_all = true;
     assert_null(s->cpu->trace);   /* nobody wanted it when the CPU came up */
     return s;
 }

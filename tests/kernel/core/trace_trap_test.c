@@ -257,6 +257,26 @@ static void the_end_of_its_caller(void **state)
     stream_close(s);
 }
 
+/* Without trace=all: of all this nothing. */
+static void what_a_replay_needs(void **state)
+{
+    struct stream *const s = stream_open(VENDOR(state));
+    s->g->f->k->boot.trace_all = false;
+    trace_init(s->cpu);
+    fixture_call(s->g->f, s->g->ec, HYPERCALL_null);
+    fixture_call(s->g->f, s->g->ec, HYPERCALL_clock);
+    guest_run(s->g, 0);
+    trace_shootdown(s->cpu, 5, 2);
+    trace_flushed(s->cpu, 5);
+    trace_end(s->cpu, 0);
+    stream_read(s);
+    assert_int_equal(stream_number(s, TRACE_exit), 1);
+    assert_int_equal(stream_number(s, TRACE_value), 1);
+    for (u32 id = TRACE_hypercall; id < TRACE_ID_COUNT; id++)
+        assert_int_equal(stream_number(s, id), 0);
+    stream_close(s);
+}
+
 GUEST_GROUP(trace_trap, GUEST_TEST(hypercalls_with_a_status), GUEST_TEST(a_run_is_told_by_its_entry), GUEST_TEST(who_waits_has_no_status), GUEST_TEST(again),
             GUEST_TEST(a_message_and_its_answer), GUEST_TEST(an_exception_is_a_message), GUEST_TEST(interrupts), GUEST_TEST(a_shootdown_and_who_did_it),
-            GUEST_TEST(values), GUEST_TEST(the_state_page_says_so), GUEST_TEST(the_end_of_its_caller));
+            GUEST_TEST(values), GUEST_TEST(the_state_page_says_so), GUEST_TEST(the_end_of_its_caller), GUEST_TEST(what_a_replay_needs));

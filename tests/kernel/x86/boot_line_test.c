@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Which CPUs does a command line give fair groups, does it want a trace in memory, which words are refused, and is nothing read behind the line's end? */
+/* Which CPUs does a command line give fair groups, where does its trace go and what is in it, which words are refused, and is nothing read behind the line's end? */
 #include "boot_fixture.h"
 
 #define BAD "boot: sched= takes fair or fair:CPU,CPU"
@@ -46,20 +46,22 @@ static void wrong_words(void **state)
 
 static void where_the_trace_goes(void **state)
 {
-    static const struct { const char *text; u32 memory; } rows[] = {
-        { "", 0 }, { "trace", 0 }, { "tracer=memory", 0 }, { "xtrace=memory", 0 }, { "sched=fair", 0 }, { "trace=memory", 1 }, { " trace=memory ", 1 },
-        { "sched=fair:1 trace=memory quiet", 1 }, { "trace=memory trace=memory", 1 },
+    static const struct { const char *text; bool memory, all; } rows[] = {
+        { "", 0, 0 }, { "trace", 0, 0 }, { "tracer=memory", 0, 0 }, { "xtrace=memory", 0, 0 }, { "sched=fair", 0, 0 }, { "trace=memory", 1, 0 }, { " trace=memory ", 1, 0 },
+        { "sched=fair:1 trace=memory quiet", 1, 0 }, { "trace=memory trace=memory", 1, 0 }, { "trace=all", 0, 1 }, { "quiet trace=all ", 0, 1 },
+        { "trace=all trace=memory", 1, 1 }, { "trace=memory trace=all", 1, 1 }, { "tracer=all", 0, 0 },
     };
-    static const char *const wrong[] = { "trace=", "trace=m", "trace=memories", "trace=memory:1", "trace= memory", "trace=memory trace=", "trace=MEMORY" };
+    static const char *const wrong[] = { "trace=", "trace=m", "trace=memories", "trace=memory:1", "trace=al", "trace=alle", "trace=all,memory", "trace= memory", "trace=memory trace=", "trace=MEMORY" };
     struct boot_info b;
     for (u32 i = 0; i < array_size(rows); i++) {
         assert_null(parse(rows[i].text, &b));
         assert_int_equal(b.trace_memory, rows[i].memory);
+        assert_int_equal(b.trace_all, rows[i].all);
     }
     for (u32 i = 0; i < array_size(wrong); i++) {
         const char *const message = parse(wrong[i], &b);
         assert_non_null(message);
-        assert_string_equal(message, "boot: trace= takes memory");
+        assert_string_equal(message, "boot: trace= takes memory or all");
     }
 }
 

@@ -66,8 +66,6 @@ static out_of_line struct resume *handle(struct cpu *cpu, u64 trap, u64 info)
         return page_fault(cpu, cpu->current, info);
     if (TRAP_KIND(trap) == TRAP_EXCEPTION)
         return ipc_exception(cpu, cpu->current, TRAP_VECTOR(trap), info, 0);
-    if (TRAP_KIND(trap) >= TRAP_GUEST_EXIT)
-        return vcpu_trap(cpu, trap, info);
     return trap_other(cpu, trap);
 }
 
@@ -80,6 +78,8 @@ struct resume *kern_syscall(void *arg)
 struct resume *kern_trap(void *arg, u64 trap, u64 info)
 {
     struct cpu *const cpu = arg;
+    if (likely(TRAP_KIND(trap) >= TRAP_GUEST_EXIT))
+        return vcpu_trap(cpu, trap, info);
     return unlikely(cpu->trace) ? trace_trap(cpu, trap, info, handle) : handle(cpu, trap, info);
 }
 

@@ -13,7 +13,7 @@ struct trace_ring;
 void trace_init(struct cpu *cpu);                  /* allocates the ring if mach_trace_wanted(); CPU 0 writes `machine`, so it is the first */
 void trace_end(struct cpu *cpu, u32 code);         /* at shutdown, any one CPU: all rings, then `end`; later events are dropped */
 
-/* One trap: notes what it is, has it handled, notes what came of it, and writes out when half full. */
+/* One trap, but a guest's exit: notes what it is, has it handled, notes what came of it, and writes out when half full. */
 struct resume *trace_trap(struct cpu *cpu, u64 trap, u64 info, struct resume *(*handle)(struct cpu *cpu, u64 trap, u64 info));
 void trace_outcome(struct cpu *cpu);               /* the same trap, before anything is released: what came of a hypercall or an exception */
 void trace_shootdown(struct cpu *cpu, u64 generation, u64 cpus);

@@ -47,6 +47,13 @@ void trace_flush(struct trace_ring *r);
 void trace_memory_begin(void);
 must_check bool trace_memory_keep(const void *bytes, u32 count, bool last);   /* false: no room */
 
+/* At a moment at which the output may take its time. */
+static inline void trace_drain(struct trace_ring *r, bool at_once)
+{
+    if (at_once || r->used >= sizeof(r->bytes) / 2)
+        trace_flush(r);
+}
+
 static inline u64 trace_address(const struct ec *ec)
 {
     return ec ? mach_virt_to_phys(ec) : 0;   /* the same in two runs of one seed */

@@ -1,15 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Traps as a trace tells them with trace=all: what came, what came of it, who goes on. All of it around the handling of the trap, so that no path of the kernel does
- * more than it did. What a hypercall has come to is seen from the state of its EC, before sched_resume may release that.
+/* Traps, but guest exits (trace_vcpu.c), as a trace tells them with trace=all: what came, what came of it, who goes on. All of it around the handling of
+ * the trap, so that no path of the kernel does more than it did. What a hypercall has come to is seen from the state of its EC, before sched_resume may
+ * release that.
  * Not seen: an exception that is delivered only once its handler is free. */
 #include "abi/hypercall.h"
 #include "ec.h"
 #include "trace_ring.h"
 
+/* Exits of guests do not come by here: who goes on after one is told at the next trap. */
+static void schedule(struct cpu *cpu)
+{
+    struct trace_ring *const r = cpu->trace;
+    const u64 current = trace_address(cpu->current);
+    if (current != r->current) {
+        r->current = current;
+        TRACE_NOTE(cpu, schedule, current);
+    }
+}
+
 static void before(struct cpu *cpu, u64 trap, u64 info)
 {
     struct trace_ring *const r = cpu->trace;
     struct ec *const ec = cpu->current;
+    schedule(cpu);
     r->exception = TRAP_KIND(trap) == TRAP_EXCEPTION;
     r->ec = r->exception || TRAP_KIND(trap) == TRAP_SYSCALL ? ec : NULL;
     if (TRAP_KIND(trap) == TRAP_INTERRUPT)
@@ -61,13 +74,8 @@ void trace_outcome(struct cpu *cpu)
 
 static void after(struct cpu *cpu)
 {
-    struct trace_ring *const r = cpu->trace;
-    const u64 current = trace_address(cpu->current);
     trace_outcome(cpu);
-    if (current != r->current) {
-        r->current = current;
-        TRACE_NOTE(cpu, schedule, current);
-    }
+    schedule(cpu);
 }
 
 struct resume *trace_trap(struct cpu *cpu, u64 trap, u64 info, struct resume *(*handle)(struct cpu *cpu, u64 trap, u64 info))
@@ -79,8 +87,7 @@ struct resume *trace_trap(struct cpu *cpu, u64 trap, u64 info, struct resume *(*
     if (r->all)
         after(cpu);
     lock_take(&r->lock);
-    if (r->used >= sizeof(r->bytes) / 2)
-        trace_flush(r);
+    trace_drain(r, false);
     lock_drop(&r->lock);
     return next;
 }

@@ -98,8 +98,7 @@ void trace_exit(struct cpu *cpu, struct vcpu *v)
         collect(cpu, v, groups);
         delta(cpu, e, v, head, groups);
     }
-    if (r->live)
-        trace_flush(r);
+    trace_drain(r, r->live);
     lock_drop(&r->lock);
 }
 
@@ -114,7 +113,6 @@ void trace_entry(struct cpu *cpu, struct vcpu *v, u32 dirty)
         head[TRACE_WORD_dirty_and_want] = dirty | (u64)v->want << 32;
         delta(cpu, e, v, head, dirty & TRACE_GROUPS);
     }
-    if (r->live)
-        trace_flush(r);
+    trace_drain(r, r->live);
     lock_drop(&r->lock);
 }

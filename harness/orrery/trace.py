@@ -47,7 +47,7 @@ def environment(folder: Path) -> dict[str, str]:
     try:
         text = (folder / "metadata").read_text(errors="replace")
     except OSError as error:
-        raise BadInput(f"{folder}: no trace: {error.strerror}: metadata") from None
+        raise BadInput(f"{folder}: no recording: metadata: {error.strerror}") from None
     block = re.search(r"^env \{\n(.*?)^\};", text, re.M | re.S)
     rows = re.findall(r'^ *(\w+) = (?:"((?:\\.|[^"\\])*)"|(\d+));$', block.group(1) if block else "", re.M)
     return {key: number or re.sub(r"\\(.)", r"\1", string) for key, string, number in rows}

@@ -84,7 +84,7 @@ static bool event_check(struct place *o, const struct trace_event *e, u64 at, st
     item->tsc += later;
     if (first ? (u32)item->sequence != e->sequence || (o->cpu->events && item->sequence <= o->cpu->sequence) : ahead == 0 || ahead >> 31 || item->sequence < ahead)
         return stop(o, at, at + offset_of(struct trace_event, sequence), "sequence", "not in the order of the packet");
-    if ((first && later != 0) || later >> 31 || item->tsc > o->head->end)
+    if ((first && later != 0) || item->tsc > o->head->end)
         return stop(o, at, at + offset_of(struct trace_event, tsc), "tsc", "not in the order of time");
     const struct trace_row *const row = trace_row(e->id);
     if (row && (why = trace_row_refuse(row, e, &field)))

@@ -62,11 +62,10 @@ static int visible(const struct dirent *e)
     return e->d_name[0] != '.' && strcmp(e->d_name, "metadata") != 0;
 }
 
-/* By their numbers, so that cpu10 comes after cpu9. */
 static bool folder_read(struct trace *t, const char *path)
 {
     struct dirent **entry;
-    const int count = scandir(path, &entry, visible, versionsort);
+    const int count = scandir(path, &entry, visible, alphasort);
     bool good = count > 0 || refuse(path, count ? strerror(errno) : "no stream of a trace in this folder");
     for (int i = 0; i < count; i++) {
         char *name = NULL;

@@ -154,10 +154,13 @@ static void parts_are_missed(void **state)
     u64 count, events;
     u8 *const bytes = made_bytes(3, 3, 3, 9000, &count);
     u8 *const less = malloc(count);
-    u32 packets = 0;
+    u64 packets = 0, sequence = 0;
     assert_true(read_bytes(bytes, count, &events));
     for (u64 at = 0, size; at < count; at += size, packets++) {
-        size = ((const struct trace_packet *)(bytes + at))->packet_bits / 8;
+        const struct trace_packet *const head = (const struct trace_packet *)(bytes + at);
+        assert_true(at == 0 || head->sequence > sequence);   /* a machine writes them so */
+        sequence = head->sequence;
+        size = head->packet_bits / 8;
         memcpy(less, bytes, at);
         memcpy(less + at, bytes + at + size, count - at - size);
         assert_false(read_bytes(less, count - size, &events));   /* the first: no machine; the last: no end */
@@ -165,6 +168,85 @@ static void parts_are_missed(void **state)
     assert_true(packets > 4);
     free(less);
     free(bytes);
+}
+
+struct one {
+    u32 cpu;
+    u64 sequence, discarded;
+};
+
+/* A packet with one event: the machine as number 0, else an interrupt. */
+static u64 one_packet(u8 *bytes, u64 tsc, const struct one *o)
+{
+    const struct trace_machine machine = { .version = TRACE_VERSION, .cpu_count = 2 };
+    struct trace_packet *const p = (struct trace_packet *)bytes;
+    const bool first = o->cpu == 0 && tsc == 0;
+    const u32 size = first ? sizeof(machine) : sizeof(struct trace_interrupt);
+    *p = (struct trace_packet){ .magic = TRACE_MAGIC, .uuid = TRACE_UUID, .begin = tsc, .end = tsc, .cpu = o->cpu, .sequence = o->sequence, .discarded = o->discarded };
+    p->content_bits = p->packet_bits = 8 * (sizeof(*p) + size);
+    if (first)
+        memcpy(p + 1, &machine, sizeof(machine));
+    *(struct trace_event *)(p + 1) = (struct trace_event){ first ? TRACE_machine : TRACE_interrupt, (u32)tsc, (u16)size, (u32)o->sequence };
+    return sizeof(*p) + size;
+}
+
+/* What only shows beside another packet. */
+static void packets_must_agree(void **state)
+{
+    static const struct { struct one first, second; const char *line; } cases[] = {
+            { { 0, 0, 0 }, { 0, 1, 0 }, NULL },
+            { { 1, 0, 0 }, { 1, 1, 0 }, NULL },
+            { { 0, 0, 0 }, { 0, 0, 0 }, ": sequence: not in the order" },
+            { { 0, 0, 0 }, { 1, 0, 0 }, ": sequence: the number of another" },
+            { { 0, 0, 0 }, { 0, 2, 0 }, ": sequence: events before it are missing" },
+            { { 0, 0, 0 }, { 0, 2, 5 }, NULL },
+            { { 0, 0, 0 }, { 1, 9, 5 }, ": sequence: events before it are missing" },
+            { { 0, 0, 5 }, { 0, 1, 4 }, ": discarded: less than" },
+            { { 0, 0, 0 }, { 2, 1, 0 }, ": cpu: more than the machine has" },
+    };
+    for (u32 i = 0; i < array_size(cases); i++) {
+        u8 bytes[512];
+        u64 events, count = one_packet(bytes, 0, &cases[i].first);
+        count += one_packet(bytes + count, 1, &cases[i].second);
+        (void)read_bytes(bytes, count, &events);
+        if (cases[i].line ? !strstr(text, cases[i].line) : *text != 0)
+            fail_msg("case %u: %s is not in: %s", i, cases[i].line ? cases[i].line : "nothing", text);
+    }
+}
+
+static void a_long_value_is_refused(void **state)
+{
+    struct trace_writer *const w = trace_writer_new();
+    struct { struct trace_value value; u8 count, data[TRACE_VALUE_BYTES + 1]; } __attribute__((packed)) e = { 0 };
+    u64 count, events;
+    e.value.event = (struct trace_event){ .id = TRACE_value, .bytes = sizeof(e) };
+    e.value.kind = TRACE_VALUE_memory;
+    e.count = sizeof(e.data);
+    assert_true(trace_write_raw(w, 0, 0, &e.value.event));
+    u8 *const bytes = trace_writer_bytes(w, &count);
+    assert_false(read_bytes(bytes, count, &events));
+    assert_non_null(strstr(text, ": count: more bytes"));
+    trace_writer_free(w);
+    free(bytes);
+}
+
+static void a_cpu_stands_in_one_file(void **state)
+{
+    char folder[] = "/tmp/orrery-trace-XXXXXX", command[128];
+    struct trace t;
+    struct trace_writer *const w = made_trace(4, 2, 3, 300);
+    assert_non_null(mkdtemp(folder));
+    assert_true(trace_writer_save(w, folder, NULL));
+    trace_writer_free(w);
+    snprintf(command, sizeof(command), "cp %s/cpu1 %s/cpu7", folder, folder);
+    assert_int_equal(system(command), 0);
+    say_begin();
+    assert_true(trace_open(folder, &t));
+    assert_int_equal(say_end(), 1);
+    assert_non_null(strstr(text, "cpu7: offset 0x48: cpu: stands in another file"));
+    trace_close(&t);
+    snprintf(command, sizeof(command), "rm -rf %s", folder);
+    assert_int_equal(system(command), 0);
 }
 
 static void one_fault_leaves_the_other_files(void **state)
@@ -235,5 +317,6 @@ static void unknown_events_are_skipped(void **state)
 }
 
 TEST_GROUP(trace_reader, cmocka_unit_test(each_cut_is_told), cmocka_unit_test(each_flip_is_told_or_harmless), cmocka_unit_test(each_rule_has_its_line),
-           cmocka_unit_test(parts_are_missed), cmocka_unit_test(one_fault_leaves_the_other_files), cmocka_unit_test(what_is_no_trace_gives_one_line),
+           cmocka_unit_test(parts_are_missed), cmocka_unit_test(packets_must_agree),
+           cmocka_unit_test(a_long_value_is_refused), cmocka_unit_test(a_cpu_stands_in_one_file), cmocka_unit_test(one_fault_leaves_the_other_files), cmocka_unit_test(what_is_no_trace_gives_one_line),
            cmocka_unit_test(unknown_events_are_skipped));

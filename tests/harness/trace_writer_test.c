@@ -94,23 +94,47 @@ static void any_trace_survives(void **state)
     }
 }
 
+static void a_folder_holds_one_trace(void **state)
+{
+    char folder[] = "/tmp/orrery-trace-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    for (u32 cpus = 3; cpus; cpus -= 2) {
+        struct trace_writer *const w = made_trace(cpus, cpus, 3, 300);
+        struct trace t;
+        assert_true(trace_writer_save(w, folder, NULL));
+        assert_true(trace_open(folder, &t));
+        assert_true(trace_whole(&t) && t.source_count == cpus);
+        trace_close(&t);
+        trace_writer_free(w);
+    }
+    folder_remove(folder);
+}
+
+/* And says all that is not 0, also what has just become 0. */
 static void a_period_begins_with_a_state(void **state)
 {
+    enum { EXITS = 3 * TRACE_STATE_EVERY };
+    static u64 word[2 * EXITS][TRACE_WORDS];
     struct trace_writer *const w = trace_writer_new();
-    u64 word[TRACE_WORDS] = { 0 }, count, last = 0, exits = 0;
-    for (u32 i = 0; i < 3 * TRACE_STATE_EVERY; i++) {
-        word[TRACE_WORD_rip] = i;
-        assert_true(trace_write_words(w, 0, i, TRACE_exit, 0, word) && trace_write_words(w, 0, i, TRACE_entry, 0, word));
+    u64 r = 2, count, states = 0, next = 0;
+    for (u32 i = 0; i < 2 * EXITS; i++) {
+        for (u32 k = 0; k < TRACE_WORDS; k++)
+            word[i][k] = i && made_random(&r) % 2 ? word[i - 1][k] : made_word(&r);
+        assert_true(trace_write_words(w, 0, i, i % 2 ? TRACE_entry : TRACE_exit, 0, word[i]));
     }
     u8 *const bytes = trace_writer_bytes(w, &count);
     struct trace t;
     assert_true(trace_open_bytes("made", bytes, count, &t));
+    struct trace_words *const words = trace_words_new(&t);
     for (u64 i = 0; i < t.count; i++) {
-        exits += t.event[i].raw->id == TRACE_exit;
+        assert_true(trace_words_apply(words, &t.event[i]));
         if (t.event[i].raw->id == TRACE_state)
-            assert_int_equal(exits, last++ * TRACE_STATE_EVERY);
+            assert_int_equal(next, 2 * TRACE_STATE_EVERY * states++);
+        assert_memory_equal(words->word, word[next], sizeof(word[next]));
+        next += t.event[i].raw->id != TRACE_state;
     }
-    assert_int_equal(last, 3);
+    assert_true(states == 3 && next == 2 * EXITS);
+    free(words);
     trace_close(&t);
     trace_writer_free(w);
     free(bytes);
@@ -149,5 +173,5 @@ static void time_does_not_go_back(void **state)
     free(bytes);
 }
 
-TEST_GROUP(trace_writer, cmocka_unit_test(words_written_are_read), cmocka_unit_test(any_trace_survives), cmocka_unit_test(a_period_begins_with_a_state),
-           cmocka_unit_test(what_cannot_be_written_is_refused), cmocka_unit_test(time_does_not_go_back));
+TEST_GROUP(trace_writer, cmocka_unit_test(words_written_are_read), cmocka_unit_test(any_trace_survives), cmocka_unit_test(a_folder_holds_one_trace),
+           cmocka_unit_test(a_period_begins_with_a_state), cmocka_unit_test(what_cannot_be_written_is_refused), cmocka_unit_test(time_does_not_go_back));

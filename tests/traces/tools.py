@@ -23,7 +23,7 @@ WINDOW = 1 << 32
 
 # Of each exit: reason and length; info0 to info3, pending; groups known; RIP; other words. Then what was read or written; groups, RIP and other words of the entry.
 IRIS = [
-    (("IO", 2), (0x10070, 0, 1, 0), 0, FULL, 0x7104, {"valid_and_known": FULL << 32 | GPR | RIP, "rflags": 0x46, "rax": 0xAA, "cr0": 0x60000010, "cr4": 0x10, "r8": 0x105, "rsi": 0x10E, "rdi": 0x100}, [], GPR | RIP, 0x7106, {}),
+    (("IO", 2), (0x10070, 0, 1, 0), 0, FULL, 0x7104, {"valid_and_known": FULL << 32 | GPR | RIP, "rflags": 0x46, "exceptions_and_flags": 0x1_00004040, "rax": 0xAA, "cr0": 0x60000010, "cr4": 0x10, "r8": 0x105, "rsi": 0x10E, "rdi": 0x100}, [], GPR | RIP, 0x7106, {}),
     (("IO", 2), (0x1010071, 0, 1, 0), 0, FULL, 0x7106, {"rax": 0x101, "rsp": 0x7000}, [], GPR | RIP, 0x7108, {}),
     (("IO", 2), (0x40101010201F0, 0, 0x10100, 0), 0, FULL, 0x7200, {}, [], GPR | RIP, 0x7202, {}),
     (("CR", 3), (0, 1, 0, 0), 0, FULL, 0x7300, {"cr0": 0x60000010}, [], BASE, 0x7303, {"cr0": 0x11}),
@@ -44,7 +44,7 @@ IRIS = [
     (("INTR_WINDOW", 0), (0, 0, 0, 0), 0, BASE, 0x9860, {}, [], GPR | RIP | INJECT, 0x9860, {"inject": 0x80000076, "inject_length_and_windows": 0, "rflags": 0x246}),
     (("OTHER", 2), (0, 0, 0, 0), 0, FULL, 0x9870, {"raw_reason": 16}, [], GPR | RIP, 0x9872, {}),
     (("HYPERCALL", 3), (0, 0, 0, 0), 0, FULL, 0x9880, {}, [], GPR | RIP, 0x9883, {}),
-    (("MMIO", 0), (0xFEE00020, 1, 0, 1), 0x18_80000B0D, BASE, 0x9890, {}, [], GPR | RIP, 0x9890, {}),
+    (("MMIO", 0), (0xFEE00020, 0x5_00000001, 0, 1), 0x18_80000B0D, BASE, 0x9890, {}, [], GPR | RIP, 0x9890, {}),
     (("CPUID", 2), (0, 0, 0, 0), 0, FULL | LONG, 0xFFFFFFFF81000000,
      {"cr0": 0x80000011, "cr4": 0x30, "efer": 0x500, "cs_limit_and_attributes": 0xA09B_FFFFFFFF}, [], GPR | RIP | LONG, 0xFFFFFFFF81000002, {}),
     (("SHUTDOWN", 0), (0, 0, 0, 0), 0, BASE | LONG, 0xFFFFFFFF81000002, {"raw_reason": 2}, [], GPR | RIP | LONG, 0xFFFFFFFF81000002, {}),
@@ -128,8 +128,8 @@ def samples(tap: Tap, scratch: Path) -> None:
 
 
 def said(turn: dict) -> dict:
-    """Without the groups that the VMM would have been given: that depends on the whole file."""
-    return {**turn, **{side: turn[side] and {**turn[side], "valid_and_known": turn[side]["valid_and_known"] >> 32} for side in ("exit", "entry")}}
+    """Without the groups that the VMM would have been given, and what was intercepted: both depend on the whole file."""
+    return {**turn, **{side: turn[side] and {**turn[side], "valid_and_known": turn[side]["valid_and_known"] >> 32, "exceptions_and_flags": 0} for side in ("exit", "entry")}}
 
 
 def truncated(tap: Tap, scratch: Path) -> None:

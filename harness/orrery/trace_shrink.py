@@ -115,7 +115,7 @@ class Shrinker:
             print(file=sys.stderr)
         self.cut(small, output)
         print(f"{output}: {len(small)} of {len(exits)} exits ({ranges(small)}) show '{self.wanted}', after {self.replays} replays")
-        print("again: " + shlex.join(word.replace("{}", str(output)) for word in self.command))
+        print("again: " + shlex.join(word.replace("{}", str(output)).replace(f"{ROOT}/orrery", "./orrery") for word in self.command))
         return 0
 
 

@@ -2,6 +2,8 @@
 /* See import.h: lines, and a vCPU's turns in the order a trace wants them. */
 #include "trace/import.h"
 #include <string.h>
+#include "arch/svm.h"
+#include "arch/vmx.h"
 #include "arch/x86.h"
 
 #define WORD(name) v->word[TRACE_WORD_##name]
@@ -107,8 +109,10 @@ static u32 mode_from_rip(struct import_vcpu *v)
 static struct import_vcpu *begin(struct import *in, u32 vcpu)
 {
     struct import_vcpu *const v = &in->vcpu[vcpu];
-    if (!v->begun)
+    if (!v->begun) {
         reset(v);
+        WORD(exceptions_and_flags) = (u64)in->control_flags << 32 | in->exceptions;
+    }
     v->begun = true;
     in->vcpus = max(in->vcpus, vcpu + 1);
     return v;
@@ -119,12 +123,25 @@ static bool write_words(struct import *in, u32 vcpu, u64 tsc, enum trace_id id)
     return !in->writer || trace_write_words(in->writer, vcpu, tsc, id, vcpu, in->vcpu[vcpu].word) || import_fail(in, "trace", "no memory");
 }
 
+/* What came was intercepted: without that no machine makes this exit. */
+static void intercepted(struct import *in, const struct vcpu_exit *e)
+{
+    const bool svm = in->vendor == 2;
+    if (e->reason == VCPU_EXIT_EXCEPTION && e->u.exception.vector < 32)
+        in->exceptions |= 1u << e->u.exception.vector;
+    if (e->reason == VCPU_EXIT_OTHER && (e->raw_reason == (svm ? SVM_EXIT_RDTSC : VMX_REASON_RDTSC) || e->raw_reason == (svm ? SVM_EXIT_RDTSCP : VMX_REASON_RDTSCP)))
+        in->control_flags |= VCPU_CONTROL_RDTSC;
+    if (in->exceptions | in->control_flags)
+        in->groups |= VCPU_GROUP_CONTROL;
+}
+
 void import_hold(struct import *in, u32 vcpu, u64 tsc, u32 known)
 {
     struct import_vcpu *const v = &in->vcpu[vcpu];
     known |= mode_from_rip(v);
     in->groups |= known;
     in->exits++;
+    intercepted(in, import_exit_of(v));
     WORD(valid_and_known) = (u64)known << 32;
     WORD(inject) = WORD(inject_length_and_windows) = 0;   /* the entry before has used them */
     v->tsc = tsc;

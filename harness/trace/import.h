@@ -52,6 +52,7 @@ struct import {
     const char *field, *why;       /* the first fault, at `line` */
     /* Found the first time. */
     u32 vendor, vcpus, groups;     /* vendor: as in struct trace_machine */
+    u32 exceptions, control_flags; /* what was intercepted, as it came; see struct vcpu_state */
     /* Counted each time. */
     u64 exits, skipped, lost, mended;   /* lines that say nothing to us; events that were not recorded; entries that had to be made or left out */
     struct import_vcpu vcpu[IMPORT_VCPUS];

@@ -10,15 +10,10 @@ import sys
 from pathlib import Path
 
 from . import bundle as bundles
-from . import bench, doctor, explore, finding, machines, manifest, mutate, record, replay, report, run, sites, trace
-from .base import BadInput
+from . import bench, doctor, explore, finding, machines, manifest, mutate, record, replay, report, run, sites, trace, trace_report, trace_shrink
+from .base import BadInput, Parser
 
 STATUS = "exit status: 0 everything the manifest asks for was seen, 1 not, 2 bad input"
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise BadInput(message + f" (try: {self.prog} --help)")
 
 
 def _natural(text: str) -> int:
@@ -46,8 +41,8 @@ def _machine_options(parser: argparse.ArgumentParser) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = _Parser(prog="orrery", description="Run, record and replay scenarios on the Orrery microhypervisor.", epilog=STATUS)
-    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
+    top = Parser(prog="orrery", description="Run, record and replay scenarios on the Orrery microhypervisor.", epilog=STATUS)
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
     p = _add(verbs, "run", "run a scenario", "./orrery run guest-hello --on qemu")
     _machine_options(p)
     p.add_argument("--args", action="append", default=[], metavar="PROGRAM=TEXT", help="other arguments for a program than the manifest's")
@@ -158,8 +153,15 @@ def _report(args: argparse.Namespace) -> int:
     return 0
 
 
-_VERBS = {"run": _run, "record": _record, "replay": replay.verb,
-          "trace": lambda args: trace.through(args.words or ["--help"]), "list": _list, "doctor": _doctor, "bundle": _bundle, "report": _report,
+# Commands of `trace` that are not orrery-trace's.
+_TRACE = {"report": trace_report.run, "shrink": trace_shrink.run}
+
+
+def _trace(args: argparse.Namespace) -> int:
+    return _TRACE.get(args.words[0], lambda rest: trace.through(args.words))(args.words[1:]) if args.words else trace.through(["--help"])
+
+
+_VERBS = {"run": _run, "record": _record, "replay": replay.verb, "trace": _trace, "list": _list, "doctor": _doctor, "bundle": _bundle, "report": _report,
           "explore": explore.run, "mutate": mutate.run, "bench": bench.verb}
 
 

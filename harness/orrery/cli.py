@@ -55,8 +55,8 @@ def parser() -> argparse.ArgumentParser:
     _machine_options(p)
     p.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the recording")
     replay.options(_add(verbs, "replay", "replay a recording in the process", "./orrery replay build/recording --vendor svm"))
-    p = _add(verbs, "trace", "look at a recording, import one, change one: orrery-trace; without arguments its commands; and shrink",
-             "./orrery trace show build/recording --from 10 --to 20, ./orrery trace shrink build/recording -o small")
+    p = _add(verbs, "trace", "look at a recording, import one, change one: orrery-trace; without arguments its commands; and report, shrink",
+             "./orrery trace show build/recording --from 10 --to 20, ./orrery trace report build/recording -o trace.html")
     p.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND ...")
     p = _add(verbs, "list", "list the scenarios", "./orrery list")
     p.add_argument("--json", action="store_true", help="print a JSON list")
@@ -158,7 +158,9 @@ _TRACE = {"report": trace_report.run, "shrink": trace_shrink.run}
 
 
 def _trace(args: argparse.Namespace) -> int:
-    return _TRACE.get(args.words[0], lambda rest: trace.through(args.words))(args.words[1:]) if args.words else trace.through(["--help"])
+    if args.words and args.words[0] in _TRACE:
+        return _TRACE[args.words[0]](args.words[1:])
+    return trace.through(args.words or ["--help"])
 
 
 _VERBS = {"run": _run, "record": _record, "replay": replay.verb, "trace": _trace, "list": _list, "doctor": _doctor, "bundle": _bundle, "report": _report,

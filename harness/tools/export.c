@@ -4,23 +4,39 @@
 #include <stdio.h>
 #include <string.h>
 #include "tools/tools.h"
+#include "trace/env.h"
 #include "trace/perfetto.h"
 
-/* What the viewer calls it: the last part of the path. */
-static const char *title(const char *path, char text[256])
+#define TITLE_BYTES 256u
+
+/* What the viewer calls it: the scenario and its machine, else the last part of the path. */
+static void title(const char *path, char text[TITLE_BYTES])
 {
-    snprintf(text, 256, "%s", path);
+    const struct trace_env none = { 0 };
+    const char *scenario = NULL, *machine = NULL;
+    struct env env;
+    snprintf(text, TITLE_BYTES, "%s", path);
     for (u64 end = strlen(text); end > 1 && text[end - 1] == '/'; end--)
         text[end - 1] = 0;
     const char *const slash = strrchr(text, '/');
-    return slash && slash[1] ? slash + 1 : text;
+    if (slash && slash[1])
+        memmove(text, slash + 1, strlen(slash));
+    if (!env_read(&env, path, &none))
+        return;
+    for (const struct trace_env *p = env.pair; p->key; p++) {
+        scenario = strcmp(p->key, "scenario") == 0 ? p->value : scenario;
+        machine = strcmp(p->key, "machine") == 0 ? p->value : machine;
+    }
+    if (scenario)
+        snprintf(text, TITLE_BYTES, machine ? "%s on %s" : "%s", scenario, machine);
+    env_free(&env);
 }
 
 int tool_export(int argc, char **argv)
 {
     const char *path, *format = NULL, *file = NULL;
     const struct tool_option options[] = { { "--format", .text = &format }, { "-o", .text = &file }, { 0 } };
-    char text[256];
+    char text[TITLE_BYTES];
     struct trace t;
     if (!tool_arguments(argc, argv, options, &path, 1))
         return 2;
@@ -32,7 +48,8 @@ int tool_export(int argc, char **argv)
         return 2;
     int status = trace_status(&t);
     FILE *const out = fopen(file, "wb");
-    bool good = out && trace_perfetto(&t, title(path, text), out);
+    title(path, text);
+    bool good = out && trace_perfetto(&t, text, out);
     const int why = errno;
     if (out && fclose(out) != 0)
         good = false;

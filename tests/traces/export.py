@@ -130,7 +130,7 @@ def whole(tap: Tap, name: str, folder: Path, scratch: Path) -> None:
     shown = [json.loads(line) for line in tool("show", str(folder), "--json").stdout.splitlines()]
     tracks = {p.track_descriptor.uuid: p.track_descriptor for p in trace.all("packet") if p.track_descriptor}
     vcpus, cpus = {e["vcpu"] for e in shown if "vcpu" in e}, {e["cpu"] for e in shown}
-    wanted = sorted([folder.name, *(f"vCPU {v}" for v in vcpus), *(f"CPU {c}" for c in cpus), *(f"CPU {c}, lost events" for c in cpus)])
+    wanted = sorted([f"{name.rpartition('-')[0]} on sim", *(f"vCPU {v}" for v in vcpus), *(f"CPU {c}" for c in cpus), *(f"CPU {c}, lost events" for c in cpus)])
     tap.check(sorted(t.name for t in tracks.values()) == wanted, f"{name}: tracks", str([t.name for t in tracks.values()]))
     tap.check(all(p.trusted_packet_sequence_id == 1 for p in trace.all("packet")), f"{name}: one sequence of packets")
     packets = [p for p in trace.all("packet") if p.track_event]

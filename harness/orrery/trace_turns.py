@@ -160,6 +160,8 @@ def load(folder: Path) -> Trace:
         trace.warnings.append(f"{trace.lost:,} events were lost while it was recorded.")
     elif not figures["whole"] and not trace.broken and "origin" not in env:
         trace.warnings.append("It has no end: what came after the last event here is not known.")
+    if env.get("origin") == "iris":
+        trace.warnings.append("What it was made of has no time: durations here only count events.")
     if trace.turns:
         trace.begin = max(min(turn.tsc - (turn.guest or 0) for turn in trace.turns), 0)
         trace.end = max(max(turn.tsc + (turn.handler or 0) for turn in trace.turns), trace.begin + 1)

@@ -126,8 +126,9 @@ def sizes(tap: Tap) -> None:
 
 def hostile(tap: Tap, folder: Path, scratch: Path) -> None:
     """Text from outside is text, in the title, the facts, the data and the command."""
-    raw, bad = scratch / "raw", scratch / "a\"><img src=x>'$(x)"
+    raw, bad = scratch / "raw", scratch / "a\"><" / "script><img src=x>'$(x)"   # as a path: </script>
     raw.write_bytes((folder / "cpu0").read_bytes() + (folder / "cpu1").read_bytes())
+    bad.parent.mkdir()
     subprocess.run([str(TOOL), "save", str(raw), "-o", str(bad), "--env", f"scenario={HOSTILE}", "--env", f"machine={HOSTILE}", "--env", f"note={HOSTILE}"], check=True)
     done = orrery("trace", "report", str(bad), "-o", str(scratch / "hostile.html"))
     page = (scratch / "hostile.html").read_text()
@@ -139,7 +140,7 @@ def hostile(tap: Tap, folder: Path, scratch: Path) -> None:
     tap.check(bool(seen) and not console and not seen["errors"] and seen["violations"] == 0 and seen["handlers"] == 0, "hostile: no error, nothing for the policy to stop", f"{console} {seen.get('errors')}")
     tap.check(seen["title"].startswith("</script>") and seen["h1"].startswith("</script><script>") and "img" not in seen["every"] and seen["scripts"] == 3, "hostile: it is text", f"{seen['title']} {seen['every']} {seen['scripts']}")
     tap.check(dict(seen["facts"]).get("note", "").startswith("</script><script>"), "hostile: also among the facts", str(seen["facts"]))
-    tap.check("a\"><img src=x>" in seen["block"]["command"] and not seen["wide"], "hostile: also in the command", seen["block"]["command"])
+    tap.check("a\"></script><img src=x>" in seen["block"]["command"] and not seen["wide"], "hostile: also in the command", seen["block"]["command"])
 
 
 def broken(tap: Tap, folder: Path, scratch: Path) -> None:

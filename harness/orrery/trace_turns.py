@@ -146,6 +146,10 @@ def _origin(env: dict[str, str]) -> str:
     return ", ".join(part for part in parts if part)
 
 
+# Of the environment: what the page says anyway.
+_TOLD = ("format", "format_version", "scenario", "machine", "vendor", "cpus", "seed", "origin", "lossy", "missing", "exits", "events_lost")
+
+
 def load(folder: Path) -> Trace:
     """The trace of a folder, or of one stream, as far as it can be read; `warnings` say what is missing."""
     env = traces.environment(folder) if folder.is_dir() else {}
@@ -153,15 +157,16 @@ def load(folder: Path) -> Trace:
     trace.broken = _events(folder, _Reader(trace))
     figures = json.loads(subprocess.run([str(traces.BINARY), "stat", str(folder), "--json"], capture_output=True, text=True).stdout)
     trace.lost = figures["lost"]
-    trace.facts = [("bytes per exit", f"{figures['bytes_per_exit']:g}"), *((key, value) for key, value in env.items()
-                   if key not in ("format", "format_version", "scenario", "machine", "vendor", "cpus", "seed", "origin"))]
+    trace.facts = [("bytes per exit", f"{figures['bytes_per_exit']:g}"), *((key.replace("_", " "), value) for key, value in env.items() if key not in _TOLD)]
     trace.warnings = [f"Broken: {line}" for line in trace.broken]
     if trace.lost:
         trace.warnings.append(f"{trace.lost:,} events were lost while it was recorded.")
     elif not figures["whole"] and not trace.broken and "origin" not in env:
         trace.warnings.append("It has no end: what came after the last event here is not known.")
+    if "missing" in env:
+        trace.warnings.append(f"What it was made of lacks: {', '.join(env['missing'].split())}.")
     if env.get("origin") == "iris":
-        trace.warnings.append("What it was made of has no time: durations here only count events.")
+        trace.warnings.append("It has no time either: durations here only count events.")
     if trace.turns:
         trace.begin = max(min(turn.tsc - (turn.guest or 0) for turn in trace.turns), 0)
         trace.end = max(max(turn.tsc + (turn.handler or 0) for turn in trace.turns), trace.begin + 1)

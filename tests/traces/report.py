@@ -112,6 +112,8 @@ def sizes(tap: Tap) -> None:
         tap.check(bool(seen) and not console and not seen["errors"] and len(seen["block"]["start"]) == count, f"page of {count} exits: drawn", f"{console} {seen.get('errors')}")
         tap.check(seen["steps"]["begin"]["text"].endswith(f"{count:,} of {count:,} exits"), f"page of {count} exits: all in sight", seen["steps"]["begin"]["text"])
         tap.check(all(c["wanted"] in c["found"] for c in seen["clicks"]), f"page of {count} exits: clicks find them", str(seen["clicks"]))
+        following = f"Exit {min(count - 1, 1)} of vCPU 0:"
+        tap.check(seen["steps"]["n"]["heading"].startswith(following), f"page of {count} exits: the next one is the same vCPU's", seen["steps"]["n"]["heading"])
         tap.check(len(page) < 100 * count + 100000, f"page of {count} exits: not large", f"{len(page)} bytes")
         print(f"# page of {count} exits: {len(page) >> 10} KiB, made in {built:.2f} s, browser {time.monotonic() - start - built:.1f} s")
     few, many = trace_report.html(made(20000)), trace_report.html(made(20001))

@@ -1,6 +1,7 @@
 """What every module of the command shares: the checkout's paths, the one error type, and how outside bytes are shown."""
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 from pathlib import Path
@@ -12,6 +13,13 @@ SCENARIOS = ROOT / "scenarios"
 
 class BadInput(Exception):
     """The user's input makes no sense: one clear line, exit status 2."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Bad arguments are bad input."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise BadInput(message + f" (try: {self.prog} --help)")
 
 
 _ESCAPED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]")

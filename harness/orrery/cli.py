@@ -11,15 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from . import bundle as bundles
-from . import bench, doctor, explore, finding, machines, manifest, mutate, record, replay, report, run, sites, trace
-from .base import BadInput
+from . import bench, doctor, explore, finding, machines, manifest, mutate, record, replay, report, run, sites, trace, trace_report, trace_shrink
+from .base import BadInput, Parser
 
 STATUS = "exit status: 0 everything the manifest asks for was seen, 1 not, 2 bad input"
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise BadInput(message + f" (try: {self.prog} --help)")
 
 
 def _natural(text: str) -> int:
@@ -47,8 +42,8 @@ def _machine_options(parser: argparse.ArgumentParser) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = _Parser(prog="orrery", description="Run, record and replay scenarios on the Orrery microhypervisor.", epilog=STATUS)
-    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
+    top = Parser(prog="orrery", description="Run, record and replay scenarios on the Orrery microhypervisor.", epilog=STATUS)
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
     p = _add(verbs, "run", "run a scenario", "./orrery run guest-hello --on qemu")
     _machine_options(p)
     p.add_argument("--args", action="append", default=[], metavar="PROGRAM=TEXT", help="other arguments for a program than the manifest's")
@@ -62,8 +57,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the recording")
     p.add_argument("--all", action="store_true", help="hypercalls, messages, scheduling, interrupts and shootdowns, too: for looking, no replay needs them")
     replay.options(_add(verbs, "replay", "replay a recording in the process", "./orrery replay build/recording --vendor svm"))
-    p = _add(verbs, "trace", "look at a recording, import one, change one: orrery-trace; without arguments its commands; and shrink",
-             "./orrery trace show build/recording --from 10 --to 20, ./orrery trace shrink build/recording -o small")
+    p = _add(verbs, "trace", "look at a recording, import one, change one: orrery-trace; without arguments its commands; and report, shrink",
+             "./orrery trace show build/recording --from 10 --to 20, ./orrery trace report build/recording -o trace.html")
     p.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND ...")
     p = _add(verbs, "list", "list the scenarios", "./orrery list")
     p.add_argument("--json", action="store_true", help="print a JSON list")
@@ -163,8 +158,17 @@ def _report(args: argparse.Namespace) -> int:
     return 0
 
 
-_VERBS = {"run": _run, "record": _record, "replay": replay.verb,
-          "trace": lambda args: trace.through(args.words or ["--help"]), "list": _list, "doctor": _doctor, "bundle": _bundle, "report": _report,
+# Commands of `trace` that are not orrery-trace's.
+_TRACE = {"report": trace_report.run, "shrink": trace_shrink.run}
+
+
+def _trace(args: argparse.Namespace) -> int:
+    if args.words and args.words[0] in _TRACE:
+        return _TRACE[args.words[0]](args.words[1:])
+    return trace.through(args.words or ["--help"])
+
+
+_VERBS = {"run": _run, "record": _record, "replay": replay.verb, "trace": _trace, "list": _list, "doctor": _doctor, "bundle": _bundle, "report": _report,
           "explore": explore.run, "mutate": mutate.run, "bench": bench.verb}
 
 

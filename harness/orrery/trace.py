@@ -54,10 +54,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def through(words: list[str]) -> int:
-    """orrery-trace itself, with this terminal, but for `shrink`, which calls it; its exit status."""
-    if words[:1] == ["shrink"]:
-        from . import trace_shrink
-        return trace_shrink.run(words[1:])
+    """orrery-trace itself, with this terminal; its exit status."""
     prepare()
     sys.stdout.flush()
     return subprocess.run([str(BINARY), *words]).returncode

@@ -17,19 +17,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from . import trace
-from .base import ROOT, BadInput
+from .base import ROOT, BadInput, Parser
 
 Exit = tuple[int, int]   # vCPU, number
 DIFFERENCE = re.compile(r"^exit \d+ vcpu \d+: (\w+: field \S+)", re.M)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise BadInput(f"{message} (try: ./orrery trace shrink --help)")
-
-
 def parser() -> argparse.ArgumentParser:
-    p = _Parser(prog="orrery trace shrink", description=(__doc__ or "").split("\n\n")[0], formatter_class=argparse.RawDescriptionHelpFormatter,
+    p = Parser(prog="orrery trace shrink", description=(__doc__ or "").split("\n\n")[0], formatter_class=argparse.RawDescriptionHelpFormatter,
                 epilog="example: ./orrery trace shrink build/recording --vendor svm -o small\n"
                        "exit status: 0 shrunk, 1 replay of the whole trace shows nothing, 2 bad input")
     p.add_argument("trace", type=Path, metavar="DIR")

@@ -4,7 +4,7 @@
  * are of that vendor. */
 #include <stdlib.h>
 #include <string.h>
-#include "tools/details.h"
+#include "trace/details.h"
 #include "tools/tools.h"
 #include "tools/walk.h"
 #include "trace/vcpu_field.h"

@@ -13,10 +13,11 @@
  *                 "inject":"0x.." "inject_text":"interrupt 0x20" if the VMM injects
  *   value         "n" "vcpu" (65535: of none) "kind":"port_in" "address":"0x.." "data":"616263"
  *   others        every field of their row in abi/trace.h: numbers, or "0x.." for x32 and x64
+ *   hypercall     besides: "name":"sm_up" "result":"OK"; ipc: "name":"call"
  *
  * state, exit and entry before the first state of their vCPU (a trace that begins in the middle) have "unknown":true and no changes. */
 #include <stdio.h>
-#include "tools/details.h"
+#include "trace/details.h"
 #include "tools/show.h"
 #include "trace/rows.h"
 #include "trace/vcpu_field.h"
@@ -91,6 +92,17 @@ static void fields_show(const struct trace_event *e, const struct trace_row *row
         printf(row->field[i].type[0] == 'x' ? ",\"%s\":\"0x%lx\"" : ",\"%s\":%lu", row->field[i].name, trace_field_get(e, at, row->field[i].bytes));
 }
 
+static void names_show(const struct trace_event *e)
+{
+    char text[NAME_TEXT_BYTES];
+    if (e->id == TRACE_hypercall) {
+        printf(",\"name\":\"%s\"", hypercall_text(((const struct trace_hypercall *)e)->number, text));
+        printf(",\"result\":\"%s\"", status_text(((const struct trace_hypercall *)e)->status, text));
+    } else if (e->id == TRACE_ipc) {
+        printf(",\"name\":\"%s\"", ipc_text(((const struct trace_ipc *)e)->kind, text));
+    }
+}
+
 void show_json(const struct walk *k)
 {
     const struct trace_event *const e = k->item->raw;
@@ -107,7 +119,9 @@ void show_json(const struct walk *k)
         printf(",\"kind\":\"%s\",\"address\":\"0x%lx\"", trace_value_name(v->kind), v->address);
         hex_bytes("data", tail.data, tail.bytes);
         break;
-    default: fields_show(e, trace_row(e->id));
+    default:
+        fields_show(e, trace_row(e->id));
+        names_show(e);
     }
     printf("}\n");
 }

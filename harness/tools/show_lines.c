@@ -7,7 +7,7 @@
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
-#include "tools/details.h"
+#include "trace/details.h"
 #include "tools/show.h"
 #include "tools/tools.h"
 #include "trace/vcpu_field.h"

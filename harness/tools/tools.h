@@ -15,7 +15,8 @@
     X(diff, "FIRST SECOND [--ignore FIELD]... [--all]", "the first exit of each vCPU in which two traces differ; --all: how often each field does", \
       "orrery-trace diff FIRST SECOND --ignore tsc_offset")                                                                      \
     X(cut, "TRACE [--from N] [--to N] [--vcpu N] [--exits LIST] -o DIR", "a trace of some exits of another; LIST: 3,5,9-12 or, with vCPUs, 0:3,1:5-6", \
-      "orrery-trace cut DIR --vcpu 0 --from 10 --to 20 -o SMALL")
+      "orrery-trace cut DIR --vcpu 0 --from 10 --to 20 -o SMALL")                                                                \
+    X(export, "TRACE --format perfetto -o FILE", "a file for another viewer", "orrery-trace export DIR --format perfetto -o trace.pftrace")
 
 #define TOOL_DECLARE(name, arguments, summary, example) int tool_##name(int argc, char **argv);
 TOOL_LIST(TOOL_DECLARE)

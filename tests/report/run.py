@@ -6,9 +6,7 @@ Not checked: whether it is beautiful; other browsers.
 """
 from __future__ import annotations
 
-import base64
 import copy
-import hashlib
 import json
 import os
 import re
@@ -17,8 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from html import unescape
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +24,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 sys.path.insert(0, str(ROOT / "harness"))
 from orrery import finding, relate, report  # noqa: E402
 from orrery.base import BadInput  # noqa: E402
+from browser import Outside, browse, luminance  # noqa: E402
 from tap import Tap  # noqa: E402
 
 PROBE = (HERE / "probe.js").read_text()
@@ -182,23 +179,9 @@ def bad_input(tap: Tap) -> None:
         tap.check(done.returncode == 0 and done.stdout and Path(scratch, "sub/x.html").is_file(), "command: text and page at once, on a terminal without UTF-8", str(done.stderr))
 
 
-def browse(page: str, fragment: str = "") -> tuple[dict[str, Any], str]:
-    """(what the probe saw, console and policy messages) of a page in the browser."""
-    named = "'sha256-" + base64.b64encode(hashlib.sha256(PROBE.encode()).digest()).decode() + "'"
-    page = page.replace("script-src ", f"script-src {named} ", 1).replace("</body>", f"<script>{PROBE}</script></body>")
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "page.html"
-        path.write_text(page, encoding="utf-8")
-        done = subprocess.run(["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--user-data-dir={scratch}/profile",
-                               "--window-size=1280,1000", "--virtual-time-budget=3000", "--dump-dom", f"file://{path}#{fragment}"],
-                              capture_output=True, text=True, errors="replace", timeout=120)
-    seen = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.S)
-    return json.loads(unescape(seen.group(1))) if seen else {}, "\n".join(re.findall(r".*CONSOLE.*", done.stderr))
-
-
 def browser_message(tap: Tap) -> None:
     page = report.html(sample("message"))
-    seen, console = browse(page)
+    seen, console = browse(page, PROBE)
     tap.check(bool(seen) and not console, "page: no error on the console", console)
     for what, key, wanted in (("the events in conflict are drawn", "few", 6), ("three lanes in use", "lanes", ["CPU 0", "CPU 0's buffer", "CPU 1", "Source"]),
                               ("three decisions", "decisions", 3), ("one of them a switch between lanes", "turns", 1), ("one of them critical", "critical", ["flush 0 at - flush data #1 -> cpu 1 critical"]),
@@ -218,15 +201,15 @@ def browser_message(tap: Tap) -> None:
     long["agents"] = [{"id": i, "name": f"processor {i} of a machine with long names"} for i in (0, 1)]
     long["events"] = [dict(e, name="x", op="rmw", before=0) for e in long["events"]]
     long["decisions"] = []
-    seen, _ = browse(report.html(long))
+    seen, _ = browse(report.html(long), PROBE)
     tap.check(seen.get("few") == 2 and seen.get("overlaps") == [], "page: long names of agents end before the next lane", str(seen))
-    seen, _ = browse(page, "all")
+    seen, _ = browse(page, PROBE, "all")
     tap.check(seen.get("few") == 10 and seen.get("everything") == 6, "page: #all in the address shows all", str(seen))
 
 
 def browser_hostile(tap: Tap) -> None:
     page = report.html(sample("hostile"))
-    seen, console = browse(page)
+    seen, console = browse(page, PROBE)
     tap.check(bool(seen) and not console, "hostile page: no error on the console", console)
     tap.check(seen.get("scripts") == 2 and seen.get("strangers") == [], "hostile page: no injected element", str(seen.get("strangers")))
     tap.check(seen.get("handlers") == [], "hostile page: no injected handler", str(seen.get("handlers")))
@@ -240,26 +223,20 @@ def browser_sizes(tap: Tap) -> None:
         start = time.monotonic()
         page = report.html(many(count))
         made = time.monotonic() - start
-        seen, console = browse(page)
+        seen, console = browse(page, PROBE)
         tap.check(not console and seen.get("few") == count // 5 and seen.get("everything") == count, f"page of {count} events: {count // 5} drawn, all on demand",
                   f"{console} {seen}"[:500])
         tap.check(made < 5 and len(page) < 1000 * count + 50000, f"page of {count} events: made quickly, not large", f"{made:.1f} s, {len(page)} bytes")
         print(f"# page of {count} events: {len(page) >> 10} KiB, made in {made:.2f} s, browser {time.monotonic() - start - made:.1f} s")
     late = many(5000)
     late["decisions"] = [dict(sample("message")["decisions"][2], step=4000, agent=0)]
-    seen, _ = browse(report.html(late))
+    seen, _ = browse(report.html(late), PROBE)
     tap.check(0 < seen.get("critical_at", -1) < 1, "page of 5000 events: opens at the critical decision", str(seen.get("critical_at")))
     page = report.html(many(30000))
     tap.check("Only the last 20,000 of 30,000 rows are drawn." in page and page.count('class="event') < 26020, "page of 30000 events: says what it leaves out")
     quiet = many(1)
-    seen, console = browse(report.html(dict(quiet, events=[], message="")))
+    seen, console = browse(report.html(dict(quiet, events=[], message="")), PROBE)
     tap.check(bool(seen) and not console and seen.get("few") == 0, "page without events", console)
-
-
-def luminance(colour: str) -> float:
-    parts = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def colours(tap: Tap) -> None:
@@ -271,18 +248,6 @@ def colours(tap: Tap) -> None:
             light, dark = sorted((luminance(scheme[front]), luminance(scheme[back])), reverse=True)
             ratio = (light + 0.05) / (dark + 0.05)
             tap.check(ratio >= 4.5, f"colours: {name}: {front} on {back} is legible", f"{ratio:.2f}")
-
-
-class Outside(HTMLParser):
-    """Collects what would make a browser fetch something."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found += [tag] if tag in ("link", "img", "iframe", "object", "base", "image", "use") else []
-        self.found += [name for name, _ in attrs if name in ("src", "href", "xlink:href", "action", "data", "srcset", "poster", "background", "style")]
 
 
 def alone(tap: Tap) -> None:

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "tools/details.h"
+#include "trace/details.h"
 #include <stdio.h>
 #include "abi/hypercall.h"
+#include "abi/status.h"
 
 static struct detail word(const char *name, const char *text)
 {
@@ -116,6 +117,42 @@ u32 details(const struct trace_words *w, struct detail out[DETAILS_MAX])
     case VCPU_EXIT_HYPERCALL: out[0] = hex("number", w->word[TRACE_WORD_rax]); return 1;
     default: return 0;
     }
+}
+
+/* The kernel that wrote the trace may know more names than this program. */
+static const char *name_of(const char *const table[], u64 count, u32 number, const char *kind, char text[NAME_TEXT_BYTES])
+{
+    if (number < count && table[number])
+        return table[number];
+    snprintf(text, NAME_TEXT_BYTES, "%s %u", kind, number);
+    return text;
+}
+
+const char *hypercall_text(u32 number, char text[NAME_TEXT_BYTES])
+{
+    static const char *const names[] = {
+#define NAME(number, name, arguments, results, summary) [number] = #name,
+        HYPERCALL_LIST(NAME)
+#undef NAME
+    };
+    return name_of(names, array_size(names), number, "hypercall", text);
+}
+
+const char *status_text(u32 status, char text[NAME_TEXT_BYTES])
+{
+    static const char *const names[] = {
+#define NAME(number, name, text) [number] = #name,
+        STATUS_LIST(NAME)
+#undef NAME
+        [TRACE_STATUS_WAITS] = "waits", [TRACE_STATUS_AGAIN] = "again",
+    };
+    return name_of(names, array_size(names), status, "status", text);
+}
+
+const char *ipc_text(u32 kind, char text[NAME_TEXT_BYTES])
+{
+    static const char *const names[] = { [TRACE_IPC_call] = "call", [TRACE_IPC_reply] = "reply", [TRACE_IPC_exception] = "exception" };
+    return name_of(names, array_size(names), kind, "ipc", text);
 }
 
 void event_text(u64 event, char text[EVENT_TEXT_BYTES])

@@ -195,9 +195,12 @@ static int with_engine(struct command *c)
 
 static int with_vmm(struct command *c)
 {
-    const char *const name = c->options->recording, *const why = replay_refuses(&c->course);
+    const struct trace *const t = &c->trace;
+    const char *const why = replay_refuses(&c->course);
     if (why) {
-        fprintf(stderr, "orrery-unicorn: %s: cannot be replayed with its VMM: %s (--kernel-only and --load can)\n", name, why);
+        const struct trace_item *const last = t->count ? &t->event[t->count - 1] : NULL;
+        fprintf(stderr, "orrery-unicorn: %s: last event at offset 0x%lx: cannot be replayed with its VMM: %s (--kernel-only and --load can)\n",
+                last ? t->source[last->file].name : c->options->recording, last ? last->offset : 0, why);
         return 2;
     }
     if (!runner_open(&c->runner, c->options))

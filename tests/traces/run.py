@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Does what is recorded anywhere replay in the process on both models, and is a changed VMM caught, and a broken file named?"""
+import json
 import os
 import shutil
 import subprocess
@@ -60,25 +61,52 @@ def planted_difference(tap: Tap, scratch: Path) -> None:
 
 def broken_files(tap: Tap, scratch: Path) -> None:
     good = scratch / "sim-vmx"
-    data = (good / "trace.bin").read_bytes()
-    for what, changed in (("truncated in a record", data[:len(data) // 2 + 3]), ("truncated in the header", data[:20]), ("empty", b""),
-                          ("foreign magic", b"X" + data[1:]), ("record of no size", data[:34] + b"\0\0" + data[36:]), ("without its end", data[:32])):
+    data = (good / "cpu0").read_bytes()
+    packet = int.from_bytes(data[44:52], "little") // 8
+    for what, changed in (("truncated in an event", data[:len(data) // 2 + 3]), ("truncated in the first header", data[:20]), ("empty", b""),
+                          ("of a foreign magic", b"X" + data[1:]), ("with an event of no size", data[:78] + b"\0\0" + data[80:]),
+                          ("without its end", data[:packet] if packet < len(data) else data[:-16])):
         bad = scratch / "bad"
         shutil.rmtree(bad, ignore_errors=True)
         shutil.copytree(good, bad)
-        (bad / "trace.bin").write_bytes(changed)
+        (bad / "cpu0").write_bytes(changed)
         done = orrery("replay", str(bad))
         lines = done.stderr.strip().splitlines()
-        tap.check(done.returncode == 2 and len(lines) == 1 and "offset" in lines[0], f"trace {what}: one line with the offset, status 2", done.stderr[-500:])
+        tap.check(done.returncode == 2 and len(lines) == 1 and "offset" in lines[0], f"trace {what}: one line with the offset, status 2",
+                  f"status {done.returncode}\n{done.stderr[-500:]}")
+
+
+def parts(tap: Tap, scratch: Path) -> None:
+    """What has no beginning cannot be replayed with its VMM, but without it."""
+    part = scratch / "part"
+    cut = orrery("trace", "cut", str(scratch / "sim-svm"), "--from", "20", "--to", "60", "-o", str(part))
+    tap.check(cut.returncode == 0, "cut a part", cut.stderr[-300:])
+    done = orrery("replay", str(part))
+    tap.check(done.returncode == 2 and "part of a trace" in done.stderr and len(done.stderr.splitlines()) == 1, "a part is refused with one line", done.stderr[-300:])
+    for vendor in ("vmx", "svm"):
+        for mode in ("--kernel-only", "--load"):
+            done = orrery("replay", str(part), "--vendor", vendor, mode, "--json")
+            tap.check(done.returncode == 0 and json.loads(done.stdout)["end"] == "same", f"and replayed on {vendor} with {mode}", done.stdout + done.stderr)
+
+
+def go_on(tap: Tap, scratch: Path) -> None:
+    """--continue names every difference of a changed VMM, and comes to the end."""
+    done = orrery("replay", str(scratch / "sim-vmx"), "--continue", "--json", ORRERY_USER=str(scratch / "user"))
+    found = json.loads(done.stdout or "{}")
+    tap.check(done.returncode == 1 and found["end"] == "different" and found["seen"] == found["exits"] and found["differences"] >= 1, "--continue goes on to the end",
+              done.stdout + done.stderr)
 
 
 def run(tap: Tap) -> None:
     """All of this file's checks."""
     with tempfile.TemporaryDirectory(prefix="orrery-test-") as name:
+        record_and_replay(tap, Path(name), "guest-modes")
         record_and_replay(tap, Path(name), "guest-smp")
         record_and_replay(tap, Path(name), "guest-hello")
         planted_difference(tap, Path(name))
+        go_on(tap, Path(name))
         broken_files(tap, Path(name))
+        parts(tap, Path(name))
 
 
 if __name__ == "__main__":

@@ -335,9 +335,16 @@ FUZZ_HARNESS := $(patsubst %,build/fuzz/harness/%.o,input schedule schedule_writ
 build/fuzzers/%: tests/fuzz/%.c $(FUZZ_HARNESS) build/fuzz/libkernel.a build/fuzz/libsim.a
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
-	$(Q)clang $(HOSTED) $(F_asan) -no-pie -fsanitize=fuzzer $(I_tests) -o $@ $(filter %.c %.o,$^) -Wl,--start-group build/fuzz/libkernel.a build/fuzz/libsim.a -Wl,--end-group
-# Inputs of these are traces, and are changed as such.
-build/fuzzers/replay_fuzz: $(TRACE_FUZZ_C:%.c=build/fuzz/%.o)
+	$(Q)clang $(HOSTED) $(F_asan) -no-pie -fsanitize=fuzzer $(I_fuzz) $(I_tests) -o $@ $(filter %.c %.o,$^) -Wl,--start-group build/fuzz/libkernel.a build/fuzz/libsim.a -Wl,--end-group
+# Inputs of these are traces, and are changed as such. The VMM's parts get the hypercalls of vmm_fuzz.c.
+build/fuzzers/replay_fuzz build/fuzzers/vmm_fuzz: $(TRACE_FUZZ_C:%.c=build/fuzz/%.o)
+VMM_FUZZ_O := $(patsubst scenarios/vmm/%.c,build/fuzz/vmm/%.o,$(filter-out %/vmm.c,$(wildcard scenarios/vmm/*.c)))
+build/fuzzers/vmm_fuzz: $(VMM_FUZZ_O)
+build/fuzzers/vmm_fuzz: I_fuzz := -Itests/fuzz/vmm -Iscenarios/vmm -Iscenarios/lib
+build/fuzz/vmm/%.o: scenarios/vmm/%.c
+	$(call say,CC fuzz,$<)
+	@mkdir -p $(@D)
+	$(Q)clang $(HOSTED) $(F_fuzz) -Itests/fuzz/vmm $(I_user) -c -o $@ $<
 
 # Hypercalls against a reference model: a program of its own, under ASan and UBSan.
 build/fuzzers/hypercall_fuzz: $(patsubst %.c,build/asan/%.o,$(HYPERCALL_FUZZ_C) $(FIXTURE_C)) build/asan/libkernel.a build/asan/libsim.a

@@ -78,4 +78,7 @@ HOSTED = (
     Row("hosted-exit", "guest exit, VMM, entry on Unicorn", 2, machine="hosted", unit="us", limit=2),
     Row("hosted-vcpu", "the same, kernel and model alone", 2, machine="hosted", unit="us", limit=2),
     Row("hosted-boot", "machine made to first user instruction", 5, machine="hosted", unit="ms", limit=100),
+    Row("replay-kernel", "recorded exits without the VMM, compared", 500000, machine="hosted", unit="exits/s", more=True, limit=500000),
+    Row("replay-vmm", "recorded exits with the VMM, compared", 100000, machine="hosted", unit="exits/s", more=True, limit=100000),
+    Row("trace-bytes", "recording of guest-hello, for each exit", 90, machine="hosted", unit="bytes/exit", limit=90),
 )

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from orrery import bench, bench_bounds, bench_counts, bench_cross, bench_hosted, bench_log, bench_table, bench_where
+from orrery import bench, bench_bounds, bench_counts, bench_cross, bench_hosted, bench_log, bench_replay, bench_table, bench_where
 from orrery.base import BadInput
 from orrery.bench_bounds_rows import BOUNDS
 from orrery.bench_rows import HOSTED, ROWS, Row
@@ -53,6 +53,10 @@ def hosted(tap: Tap) -> None:
     for what, text in (("nothing", ""), ("a line that is missing", good[:-14]), ("a word for a number", good.replace("4000.0", "fast")),
                        ("a time of 0", good.replace("300.5", "0.0"))):
         refused(tap, f"--hosted: {what}", "bench/hosted", lambda text=text: bench_hosted.parse(text))
+    good = "strict 100 500000\nload 100 900000\n"
+    tap.check(bench_replay.rates(good) == {"exits": 100, "strict": 500000, "load": 900000}, "bench --hosted: rates of replay are read")
+    for what, text in (("no rate", ""), ("a rate that is missing", good[:-17]), ("a rate of 0", good.replace("500000", "0"))):
+        refused(tap, f"--hosted: {what}", "bench/replay_rate", lambda text=text: bench_replay.rates(text))
 
 
 def bounds(tap: Tap) -> None:

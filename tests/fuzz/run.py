@@ -10,10 +10,13 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/fuzz")]
+import trace_seeds  # noqa: E402
 from tap import Tap  # noqa: E402
 
 BLOB = 0x100000   # where boot_fuzz.c puts its input
+SHARE = {"bundle_fuzz": 4, "vmm_fuzz": 2, "replay_fuzz": 8}   # of the runs: a whole boot per input gets fewer, or two
+OF_TRACES = ("replay_fuzz", "vmm_fuzz")
 
 
 def multiboot2() -> bytes:
@@ -91,20 +94,33 @@ def seeds(target: str, folder: Path) -> None:
                 "answers": head + b"step 14: cpu 0 at writer store data #1 -> DRAIN 1\nstep 15: flush 0 at - flush - #1 -> TRANSLATION 2\n"}
     elif target in ("iris_fuzz", "kvm_fuzz"):
         good = {path.name: path.read_bytes() for path in (ROOT / "tests/traces/samples").glob(target.removesuffix("_fuzz") + "*.txt")}
+    elif target in OF_TRACES:
+        trace_seeds.write(folder)
     for name, data in good.items():
         (folder / name).write_bytes(data)
 
 
+def regressions(tap: Tap) -> None:
+    """What once crashed a target (shrink.py)."""
+    for folder in sorted((ROOT / "tests/fuzz/regressions").iterdir()):
+        files = sorted(str(path) for path in folder.iterdir())
+        binary = ROOT / "build/fuzzers" / folder.name
+        done = subprocess.run([str(binary), *files], capture_output=True, text=True, errors="replace") if binary.is_file() else None
+        tap.check(done is not None and done.returncode == 0, f"fuzz {folder.name}: {len(files)} earlier crashes", done.stderr[-1500:] if done else "not built")
+
+
 def run(tap: Tap, runs: int) -> None:
-    """Each target from its seeds with the same random seed each time; a whole boot per input gets fewer."""
+    """Each target from its seeds with the same random seed each time."""
     for source in sorted((ROOT / "tests/fuzz").glob("*.c")):
         binary = ROOT / "build/fuzzers" / source.stem
-        count = runs // 4 if source.stem == "bundle_fuzz" else runs
+        count = runs // SHARE.get(source.stem, 1)
+        words = ["-max_len=16384", "-entropic=0", "-close_fd_mask=2"] if source.stem in OF_TRACES else ["-max_len=65536"]
         with tempfile.TemporaryDirectory() as scratch:
             seeds(source.stem, Path(scratch))
-            done = subprocess.run([str(binary), f"-runs={count}", "-seed=1", "-max_len=65536", "-rss_limit_mb=2048", f"-artifact_prefix={ROOT}/build/fuzzers/", scratch],
+            done = subprocess.run([str(binary), f"-runs={count}", "-seed=1", *words, "-rss_limit_mb=2048", f"-artifact_prefix={ROOT}/build/fuzzers/", scratch],
                                   capture_output=True, text=True, errors="replace") if binary.is_file() else None
         tap.check(done is not None and done.returncode == 0, f"fuzz {source.stem}: {count} inputs", done.stderr[-1500:] if done else "not built")
+    regressions(tap)
     hypercalls(tap, 5 * runs)   # they are quick
 
 

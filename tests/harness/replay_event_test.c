@@ -193,6 +193,30 @@ static void windows(void **state)
     }
 }
 
+/* A port access of three bytes, an exception 32, control register 16: nobody has seen them happen. */
+static void nobody_does(void **state)
+{
+    static const struct { u32 reason; struct vcpu_exit good, bad; } rows[] = {
+        {VCPU_EXIT_IO, {.u.io = {.size = 4}}, {.u.io = {.size = 3}}},
+        {VCPU_EXIT_IO, {.u.io = {.size = 1}}, {.u.io = {.size = 0}}},
+        {VCPU_EXIT_EXCEPTION, {.u.exception = {.vector = 31}}, {.u.exception = {.vector = 32}}},
+        {VCPU_EXIT_CR, {.u.cr = {.number = 8}}, {.u.cr = {.number = 16}}},
+        {VCPU_EXIT_CR, {.u.cr = {.gpr = 15}}, {.u.cr = {.gpr = 16}}},
+    };
+    struct engine_event e;
+    struct sim_guest guest = {0};
+    for (u32 i = 0; i < array_size(rows); i++)
+        for (enum sim_vendor vendor = SIM_VMX; vendor <= SIM_SVM; vendor++) {
+            words_long_mode(&recorded);
+            memcpy(recorded.word, &rows[i].good, sizeof(rows[i].good));
+            recorded.word[0] = rows[i].reason;
+            assert_true(replay_event(&recorded, vendor, &guest, &e));
+            memcpy(recorded.word, &rows[i].bad, sizeof(rows[i].bad));
+            recorded.word[0] = rows[i].reason;
+            assert_false(replay_event(&recorded, vendor, &guest, &e));
+        }
+}
+
 /* The upper half of RCX is not what names an MSR. */
 static void rcx_is_kept(void **state)
 {
@@ -209,4 +233,5 @@ static void rcx_is_kept(void **state)
 
 #define T cmocka_unit_test
 TEST_GROUP(replay_event, T(instructions), T(ports), T(hypercalls), T(nested_faults), T(control_registers), T(exceptions), T(triple_fault),
-           T(other_instructions), T(own_instructions), T(the_kernels_own_have_no_event), T(windows), T(rcx_is_kept));
+           T(other_instructions), T(own_instructions), T(the_kernels_own_have_no_event), T(windows), T(nobody_does),
+           T(rcx_is_kept));

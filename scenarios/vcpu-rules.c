@@ -3,9 +3,7 @@
  * snippets of a guest, and gives the same answer on VMX and SVM. The number in a message is the rule's. Argument "shutdown": only that exit.
  * Not checked: rule 10's "never helped", FPU images, PAE page-directory pointers. */
 #include "abi/vcpu.h"
-#include "abi/trace.h"
 #include "client.h"
-#include "clock.h"
 #include "guests/guest-rules.h"
 #include "hv.h"
 #include "mem.h"
@@ -240,17 +238,6 @@ static void tsc(void)
     rule(7, back - base < bit(43), "and goes away");
 }
 
-/* No rule of the state page: what a VMM tells a trace is checked, and costs nothing where none is written. */
-static void told(void)
-{
-    const u64 before = clock_read(false), asked = clock_read(true), after = clock_read(false);
-    rule(0, before < asked && asked < after, "the clock that is noted is the clock");
-    rule(0, hv_trace(SEL_VCPU, TRACE_KIND_BYTES(TRACE_VALUE_memory, 24), 0x1000, 1, 2, 3) == OK, "a value is noted");
-    rule(0, hv_trace(SEL_VCPU, TRACE_KIND_BYTES(TRACE_VALUE_memory, 25), 0x1000, 1, 2, 3) == STATUS_ARG, "not more than there are words");
-    rule(0, hv_trace(SEL_VCPU, TRACE_KIND_BYTES(0, 8), 0, 1, 2, 3) == STATUS_ARG, "nor of no kind");
-    rule(0, hv_trace(SEL_VCPU, TRACE_KIND_BYTES(TRACE_VALUE_COUNT, 8), 0, 1, 2, 3) == STATUS_ARG, "nor of a kind there is not");
-}
-
 static void exceptions(void)
 {
     begin(RULES_UD, 2);
@@ -390,7 +377,6 @@ static void all_others(void)
     windows();
     memory();
     tsc();
-    told();
     exceptions();
     garbage();
     who_may_run();

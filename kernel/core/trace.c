@@ -108,21 +108,19 @@ static void close(struct trace_ring *r)
     lock_drop(&r->lock);
 }
 
+/* Of two CPUs that shut down the second waits until all is written, and has nothing to add. */
 void trace_end(struct cpu *cpu, u32 code)
 {
     struct kern *const k = cpu->kern;
-    /* Of two CPUs that shut down the second waits until all is written. */
     lock_take(&k->trace_end_lock);
-    if (!cpu->trace->closed) {
-        for (u32 i = 0; i < k->cpu_count; i++)
-            if (k->cpu[i] != cpu && k->cpu[i]->trace)
-                close(k->cpu[i]->trace);
-        lock_take(&cpu->trace->lock);
-        trace_flush(cpu->trace);
-        lock_drop(&cpu->trace->lock);
-        TRACE_NOTE(cpu, end, code);
-        close(cpu->trace);
-    }
+    for (u32 i = 0; i < k->cpu_count; i++)
+        if (k->cpu[i] != cpu && k->cpu[i]->trace)
+            close(k->cpu[i]->trace);
+    lock_take(&cpu->trace->lock);
+    trace_flush(cpu->trace);
+    lock_drop(&cpu->trace->lock);
+    TRACE_NOTE(cpu, end, code);
+    close(cpu->trace);
     lock_drop(&k->trace_end_lock);
 }
 

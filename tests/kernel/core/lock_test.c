@@ -42,6 +42,11 @@ static struct lock *ring_lock(struct scene *s)
     return (struct lock *)s->cpu->trace;   /* the same */
 }
 
+static struct lock *end_lock(struct scene *s)
+{
+    return &s->f->k->trace_end_lock;
+}
+
 static u64 number;
 static u32 flags;
 static struct space_mem *space;
@@ -81,6 +86,7 @@ static const struct row {
     { derive_lock, obj_reserve }, { derive_lock, obj_insert },   { derive_lock, obj_delegate }, { derive_lock, obj_revoke },
     { derive_lock, obj_clear },   { derive_lock, guest },        { derive_lock, guest_made },  { derive_lock, unmap },
     { ring_lock, record_exit },   { ring_lock, record_entry },   { ring_lock, note },          { ring_lock, end },
+    { end_lock, end },
 };
 
 static void no_sink(void *arg, const void *bytes, u32 count)

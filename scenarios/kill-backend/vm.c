@@ -7,9 +7,10 @@
 #include "kill.h"
 #include "mem.h"
 
-#define RAX       0u
-#define HASH_SEED 0xcbf29ce484222325ul   /* FNV-1a, by words */
-#define HASH_STEP 0x00000100000001b3ul
+#define RAX        0u
+#define DISK_BYTES (GUEST_DISK_WORDS * 8ul)
+#define HASH_SEED  0xcbf29ce484222325ul   /* FNV-1a, by words */
+#define HASH_STEP  0x00000100000001b3ul
 
 static struct vm vm;
 static struct kill_report *const report = (struct kill_report *)(PROGRAM_MEMORY + KILL_RAM_BYTES);
@@ -36,18 +37,20 @@ static void __attribute__((noreturn)) fail(struct vmm_vcpu *v, const char *what,
 /* ---- The disk ---- */
 
 /* The message is the same each time: a call that does not end well leaves it as it was. */
-static enum status request(struct vmm_vcpu *v, u64 operation, void *data)
+static enum status request(struct vmm_vcpu *v, u64 operation)
 {
-    const u64 bytes = GUEST_DISK_WORDS * 8, words = KILL_HEAD_WORDS + (operation == KILL_WRITE ? GUEST_DISK_WORDS : 0);
     u64 *const word = v->thread.utcb->word;
+    u64 words = KILL_HEAD_WORDS, mtr;
+    word[0] = operation;
+    word[1] = disk.block;
+    for (u64 at = 0; operation == KILL_WRITE && at < DISK_BYTES; at += RAM_READ_BYTES)
+        if (!ram_read(v, disk.buffer + at, (u8 *)(word + KILL_HEAD_WORDS) + at, (u32)min(RAM_READ_BYTES, DISK_BYTES - at)))
+            return STATUS_RANGE;
+    words += operation == KILL_WRITE ? GUEST_DISK_WORDS : 0;
     for (;;) {
-        word[0] = operation;
-        word[1] = disk.block;
-        memcpy(word + KILL_HEAD_WORDS, data, bytes);
-        u64 mtr;
         const enum status s = hv_call(KILL_SEL_PORTAL, MTR(words, 0), &mtr);
         if (s == OK)
-            break;
+            return (enum status)word[0];
         report->aborted += s == STATUS_ABORT;
         report->refused += s == STATUS_CAP;
         if (s != STATUS_ABORT && s != STATUS_CAP)
@@ -55,15 +58,14 @@ static enum status request(struct vmm_vcpu *v, u64 operation, void *data)
         if (hv_sm_down(KILL_SEL_BACK, SM_DOWN_ZERO, 0) != OK)
             fail(v, "waiting for a backend", STATUS_ABORT);
     }
-    if (operation == KILL_READ && word[0] == OK)
-        memcpy(data, word + 1, bytes);
-    return (enum status)word[0];
 }
 
 static void command(struct vmm_vcpu *v, u64 operation)
 {
-    void *const data = ram_at(&vm, disk.buffer, GUEST_DISK_WORDS * 8);
-    disk.refused = !data || operation > KILL_WRITE || request(v, operation, data) != OK;
+    void *const data = ram_at(&vm, disk.buffer, DISK_BYTES);
+    disk.refused = !data || operation > KILL_WRITE || request(v, operation) != OK;
+    if (!disk.refused && operation == KILL_READ)
+        memcpy(data, v->thread.utcb->word + 1, DISK_BYTES);
 }
 
 static u64 rounds_next(struct vmm_vcpu *v)

@@ -11,6 +11,7 @@
 
 #define BLOCK_BYTES 0x40000ul   /* mapped at once */
 #define FAULTS_MAX  16u         /* in a row at one address: the machine does not see what was mapped */
+static_assert(RAM_READ_BYTES == TRACE_VALUE_BYTES, "a value is one read");
 
 void *ram_at(struct vm *vm, u64 gpa, u64 bytes)
 {
@@ -22,7 +23,7 @@ void *ram_at(struct vm *vm, u64 gpa, u64 bytes)
 bool ram_read(struct vmm_vcpu *v, u64 gpa, void *to, u32 bytes)
 {
     const void *const at = ram_at(v->vm, gpa, bytes);
-    u64 word[3] = { 0 };
+    u64 word[RAM_READ_BYTES / 8] = { 0 };
     if (!at || bytes > sizeof(word))
         return false;
     memcpy(word, at, bytes);

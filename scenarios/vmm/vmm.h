@@ -74,7 +74,8 @@ bool state_decode(struct vmm_vcpu *v, struct decoded *out);   /* the instruction
 
 /* memory.c: RAM and the test device. */
 void *ram_at(struct vm *vm, u64 gpa, u64 bytes);           /* NULL: not all of it RAM */
-bool ram_read(struct vmm_vcpu *v, u64 gpa, void *to, u32 bytes);   /* at most 24; the one way the VMM reads what a guest wrote: a trace notes it */
+#define RAM_READ_BYTES 24ul
+bool ram_read(struct vmm_vcpu *v, u64 gpa, void *to, u32 bytes);   /* not more than that; the one way to read what a guest wrote: a trace notes it */
 bool ram_translate(struct vmm_vcpu *v, u64 linear, u64 *gpa);
 enum vmm_next exit_mmio(struct vmm_vcpu *v);
 

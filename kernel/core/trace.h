@@ -15,7 +15,7 @@ void trace_end(struct cpu *cpu, u32 code);         /* at shutdown, any one CPU: 
 
 /* One trap, but a guest's exit: notes what it is, has it handled, notes what came of it, and writes out when half full. */
 struct resume *trace_trap(struct cpu *cpu, u64 trap, u64 info, struct resume *(*handle)(struct cpu *cpu, u64 trap, u64 info));
-void trace_outcome(struct cpu *cpu);               /* the same trap, before anything is released: what came of a hypercall or an exception */
+void trace_outcome(struct cpu *cpu);               /* the same trap, before anybody else goes on: what came of a hypercall or an exception */
 void trace_shootdown(struct cpu *cpu, u64 generation, u64 cpus);
 void trace_flushed(struct cpu *cpu, u64 generation);
 void trace_value(struct cpu *cpu, u32 vcpu, u32 kind, u64 address, const void *data, u32 bytes);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Traps, but guest exits (trace_vcpu.c), as a trace tells them with trace=all: what came, what came of it, who goes on. All of it around the handling of
- * the trap, so that no path of the kernel does more than it did. What a hypercall has come to is seen from the state of its EC, before sched_resume may
- * release that.
+ * the trap, so that no path of the kernel does more than it did. What a hypercall has come to is seen from the state of its EC, before sched_resume
+ * lets others go on with it.
  * Not seen: an exception that is delivered only once its handler is free. */
 #include "abi/hypercall.h"
 #include "ec.h"

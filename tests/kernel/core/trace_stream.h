@@ -35,16 +35,21 @@ static inline void stream_sink(void *arg, const void *bytes, u32 count)
     s->packets++;
 }
 
-/* Two CPUs; of the vCPU the STARTUP has been. Nobody traces yet: trace_init. */
-static inline struct stream *stream_open(enum sim_vendor vendor)
+/* Of the vCPU the STARTUP has been. Nobody traces yet: trace_init. */
+static inline struct stream *stream_open_cpus(u32 cpus, enum sim_vendor vendor)
 {
     struct stream *s = calloc(1, sizeof(*s));
-    s->g = guest_open_cpus(2, vendor);
+    s->g = guest_open_cpus(cpus, vendor);
     guest_sim_trace(s->g->f->sim, stream_sink, s);
     s->cpu = fixture_cpu(s->g->f, 0);
     s->g->f->k->boot.trace_all = true;
     assert_null(s->cpu->trace);   /* nobody wanted it when the CPU came up */
     return s;
+}
+
+static inline struct stream *stream_open(enum sim_vendor vendor)
+{
+    return stream_open_cpus(2, vendor);
 }
 
 static inline struct stream *stream_traced(enum sim_vendor vendor)

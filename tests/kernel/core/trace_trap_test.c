@@ -67,6 +67,7 @@ static void who_waits_has_no_status(void **state)
     assert_int_equal(s->g->ec->state, EC_WAIT_SM);
     const struct trace_hypercall *const h = hypercall_last(s);
     same_call(s, h, HYPERCALL_sm_down, TRACE_STATUS_WAITS, SM, 0);
+    assert_int_equal(stream_number(s, TRACE_hypercall), 2);
     const struct trace_schedule *const idle = stream_find(s, TRACE_schedule, stream_number(s, TRACE_schedule) - 1);
     assert_int_equal(idle->ec, 0);
     stream_close(s);
@@ -149,6 +150,34 @@ static void an_exception_is_a_message(void **state)
     assert_int_equal(m->from, phys(s->g->ec));
     assert_int_equal(m->to, phys(handler));
     assert_int_equal(stream_number(s, TRACE_hypercall), 0);
+    stream_close(s);
+}
+
+/* At the end of the trap of a reply its handler serves the next one already, whose exception had to wait: the reply is told all the same. */
+static void the_next_one_waits(void **state)
+{
+    struct stream *const s = stream_traced(VENDOR(state));
+    struct fixture *const f = s->g->f;
+    struct ec *const handler = fixture_handler(f, 0, f->pd, HANDLER);
+    fixture_cpu(f, 0);
+    fixture_call(f, s->g->ec, HYPERCALL_call, HANDLER + 1, MTR(0, 0));
+    struct ec *const second = fixture_thread(f, 0, f->pd, 20, OWN);
+    second->event_base = HANDLER + 1 - 13;
+    fixture_run(f, 0);
+    assert_ptr_equal(s->cpu->current, second);
+    fixture_trap(f, 0, TRAP(TRAP_EXCEPTION, 13), 0);
+    assert_ptr_equal(s->cpu->current, handler);
+    fixture_call(f, handler, HYPERCALL_reply, MTR(0, 0));
+    assert_ptr_equal(handler->caller, second);
+    trace_end(s->cpu, 0);
+    stream_read(s);
+    const struct trace_hypercall *const h = stream_find(s, TRACE_hypercall, 1);
+    assert_int_equal(h->number, HYPERCALL_reply);
+    assert_int_equal(h->status, TRACE_STATUS_WAITS);
+    assert_int_equal(stream_number(s, TRACE_ipc), 2);
+    const struct trace_ipc *const m = stream_find(s, TRACE_ipc, 1);
+    assert_int_equal(m->kind, TRACE_IPC_reply);
+    assert_int_equal(m->to, phys(s->g->ec));
     stream_close(s);
 }
 
@@ -239,11 +268,12 @@ static void the_state_page_says_so(void **state)
     stream_close(s);
 }
 
-/* It takes its own last capability: what it was is noted before its memory may be another's. */
+/* It takes its own last capability. */
 static void the_end_of_its_caller(void **state)
 {
-    struct stream *const s = stream_traced(VENDOR(state));
+    struct stream *const s = stream_open_cpus(1, VENDOR(state));
     struct fixture *const f = s->g->f;
+    trace_init(s->cpu);
     struct ec *const ec = fixture_thread(f, 0, f->pd, 20, OWN);
     fixture_run(f, 0);
     const u64 address = phys(ec);
@@ -277,5 +307,6 @@ static void what_a_replay_needs(void **state)
 }
 
 GUEST_GROUP(trace_trap, GUEST_TEST(hypercalls_with_a_status), GUEST_TEST(a_run_is_told_by_its_entry), GUEST_TEST(who_waits_has_no_status), GUEST_TEST(again),
-            GUEST_TEST(a_message_and_its_answer), GUEST_TEST(an_exception_is_a_message), GUEST_TEST(interrupts), GUEST_TEST(a_shootdown_and_who_did_it),
-            GUEST_TEST(values), GUEST_TEST(the_state_page_says_so), GUEST_TEST(the_end_of_its_caller), GUEST_TEST(what_a_replay_needs));
+            GUEST_TEST(a_message_and_its_answer), GUEST_TEST(an_exception_is_a_message), GUEST_TEST(the_next_one_waits), GUEST_TEST(interrupts),
+            GUEST_TEST(a_shootdown_and_who_did_it), GUEST_TEST(values), GUEST_TEST(the_state_page_says_so), GUEST_TEST(the_end_of_its_caller),
+            GUEST_TEST(what_a_replay_needs));

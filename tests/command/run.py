@@ -40,6 +40,8 @@ def bad_arguments(tap: Tap) -> None:
             ("CPUs that are no number", ["run", "hello", "--cpus", "two"], "two"), ("negative seed", ["run", "hello", "--seed", "-1"], "seed"),
             ("a seed for qemu", ["run", "hello", "--on", "qemu", "--seed", "3"], "--seed"), ("record without a folder", ["record", "hello"], "--output"),
             ("replay of nothing", ["replay", "/nonexistent"], "no recording"), ("gdb on bochs", ["run", "hello", "--on", "bochs", "--gdb"], "bochs"),
+            ("a trace that is not there", ["trace", "check", "/nonexistent"], "No such file"), ("trace of no command", ["trace", "walk"], "walk: no such command"),
+            ("trace with a bad number", ["trace", "show", "/nonexistent", "--from", "x"], "--from"),
             ("arguments of no program", ["run", "hello", "--args", "nobody=x"], "nobody"), ("arguments that are no assignment", ["run", "hello", "--args", "hello"], "PROGRAM=TEXT"),
             ("long arguments", ["run", "hello", "--args", "hello=" + "x" * 128], "at most 127")):
         done = call(*args)

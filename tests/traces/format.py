@@ -2,12 +2,14 @@
 """Is a trace what CTF says it is? babeltrace2 and orrery-trace read the same from one folder: each event with its time, CPU, number, fields and words. And
 what stands in a folder: recordings of one seed are the same bytes, a broken one is told in a line and takes no other's place."""
 import filecmp
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,7 +105,7 @@ def changed(tap: Tap, folder: Path, scratch: Path) -> None:
 def seeds(tap: Tap, scratch: Path) -> None:
     for vendor in ("vmx", "svm"):
         for name, seed in (("a", 7), ("b", 7), ("c", 8)):
-            done = call(ROOT / "orrery", "record", "guest-smp", "--vendor", vendor, "--seed", seed, "-o", scratch / vendor / name)
+            done = call(ROOT / "orrery", "record", "guest-smp", "--all", "--vendor", vendor, "--seed", seed, "-o", scratch / vendor / name)
             if not tap.check(done.returncode == 0, f"record guest-smp, {vendor}, seed {seed}", done.stdout[-300:] + done.stderr[-300:]):
                 return
         files = sorted(path.name for path in (scratch / vendor / "a").iterdir())
@@ -111,6 +113,46 @@ def seeds(tap: Tap, scratch: Path) -> None:
         tap.check(sorted(same) == files == ["cpu0", "cpu1", "metadata"], f"two recordings of one seed are the same bytes, {vendor}", f"{files} {same}")
         other = filecmp.cmpfiles(scratch / vendor / "a", scratch / vendor / "c", files, shallow=False)[1]
         tap.check("cpu0" in other, f"those of two seeds are not, {vendor}", str(other))
+
+
+def registers(folder: Path) -> dict[tuple[int, int], tuple[int, int, int]]:
+    """RIP, RAX and the selector of CS at each exit of each vCPU, from the words of --raw."""
+    words: dict[int, dict[str, int]] = {}
+    found: dict[tuple[int, int], tuple[int, int, int]] = {}
+    counts: dict[int, int] = {}
+    for _, _, _, name, fields in shown(folder):
+        if name in ("state", "exit", "entry"):
+            vcpu = fields["vcpu"]
+            words[vcpu] = (words[vcpu] if name != "state" else {}) | fields
+        if name == "exit":
+            found[vcpu, counts.get(vcpu, 0)] = tuple(words[vcpu].get(word, 0) for word in ("rip", "rax", "cs_selector"))
+            counts[vcpu] = counts.get(vcpu, 0) + 1
+    return found
+
+
+def views(tap: Tap, folder: Path) -> None:
+    """Objects, lines and figures of one trace say the same."""
+    objects = [json.loads(line) for line in call(TRACE, "show", folder, "--json").stdout.splitlines()]
+    figures = json.loads(call(TRACE, "stat", folder, "--json").stdout)
+    exits = [o for o in objects if o["event"] == "exit"]
+    reasons = Counter(o["reason"] for o in exits)
+    tap.check(figures["exits"] == len(exits) > 100 and {key: row["exits"] for key, row in figures["by_reason"].items()} == reasons
+              and {key: n for key, n in figures["by_event"].items() if n} == Counter(o["event"] for o in objects), "stat counts what show --json shows", str(figures))
+    now: dict[int, dict[str, str]] = {}
+    found = {}
+    for o in objects:
+        if "changes" in o:
+            now.setdefault(o["vcpu"], {}).update(o["changes"])
+        if o["event"] == "exit":
+            found[o["vcpu"], o["n"]] = tuple(int(now[o["vcpu"]].get(key, "0"), 0) for key in ("rip", "rax", "cs.selector"))
+    tap.check(found == registers(folder), "changes add up to the registers of each exit", f"{len(found)} exits")
+    out = [o for o in exits if o["reason"] == "IO" and o["details"]["direction"] == "out"]
+    tap.check(len(out) > 50 and all(int(o["details"]["value"], 0) == found[o["vcpu"], o["n"]][1] & (1 << 8 * o["details"]["size"]) - 1 for o in out),
+              "the value of an OUT is that of RAX", str(out[:1]))
+    lines = call(TRACE, "show", folder).stdout.splitlines()
+    tap.check(sorted((int(line.split()[2]), int(line.split()[0])) for line in lines) == sorted(found), "show has a line for each exit", f"{len(lines)}")
+    some = call(TRACE, "show", folder, "--vcpu", 1, "--from", 3, "--to", 5).stdout.splitlines()
+    tap.check(some == [line for line in lines if re.match(r"[345] vcpu 1 ", line)] and len(some) == 3, "show of some exits of one vCPU", "\n".join(some))
 
 
 def broken(tap: Tap, folder: Path, scratch: Path) -> None:
@@ -149,9 +191,10 @@ def run(tap: Tap) -> None:
         seeds(tap, scratch)
         for vendor in ("vmx", "svm"):
             equal_readings(tap, scratch / vendor / "a", f"a recording, {vendor}", 8)
-        done = call(ROOT / "orrery", "record", "guest-smp", "--on", "qemu", "-o", scratch / "qemu")
+        done = call(ROOT / "orrery", "record", "guest-smp", "--all", "--on", "qemu", "-o", scratch / "qemu")
         if tap.check(done.returncode == 0, "record guest-smp on qemu", done.stdout[-300:] + done.stderr[-300:]):
             equal_readings(tap, scratch / "qemu", "a recording of QEMU", 8)
+        views(tap, scratch / "vmx/a")
         changed(tap, each, scratch)
         broken(tap, each, scratch)
 

@@ -39,7 +39,7 @@ def bad_arguments(tap: Tap) -> None:
             ("no CPU", ["run", "hello", "--cpus", "0"], "--cpus"), ("too many CPUs", ["run", "hello", "--cpus", "65"], "--cpus"),
             ("CPUs that are no number", ["run", "hello", "--cpus", "two"], "two"), ("negative seed", ["run", "hello", "--seed", "-1"], "seed"),
             ("a seed for qemu", ["run", "hello", "--on", "qemu", "--seed", "3"], "--seed"), ("record without a folder", ["record", "hello"], "--output"),
-            ("replay of nothing", ["replay", "/nonexistent"], "no trace"), ("gdb on bochs", ["run", "hello", "--on", "bochs", "--gdb"], "bochs"),
+            ("replay of nothing", ["replay", "/nonexistent"], "no recording"), ("gdb on bochs", ["run", "hello", "--on", "bochs", "--gdb"], "bochs"),
             ("arguments of no program", ["run", "hello", "--args", "nobody=x"], "nobody"), ("arguments that are no assignment", ["run", "hello", "--args", "hello"], "PROGRAM=TEXT"),
             ("long arguments", ["run", "hello", "--args", "hello=" + "x" * 128], "at most 127")):
         done = call(*args)

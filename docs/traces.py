@@ -31,7 +31,7 @@ def tables() -> str:
     out += ["", "Event header:", "", "| field | type | |", "|---|---|---|"]
     out += [f"| {name} | {kind} | {text} |" for kind, name, text in structure("trace_event")]
     fields = {name: ", ".join(f"{kind} {field}" for kind, field in re.findall(r"F\((\w+), (\w+)\)", line)) for name, line in rows(r"#define TRACE_FIELDS_(\w+)\(F\)(.*)")}
-    out += ["", "Events. x32 and x64 are numbers that are shown in hexadecimal; `ec`, `from`, `to` are physical addresses of ECs, 0 is none:", "", "| id | event | fields | tail | what it says |", "|---|---|---|---|---|"]
+    out += ["", "Events; from 7 on only with `trace=all`. x32 and x64 are numbers that are shown in hexadecimal; `ec`, `from`, `to` are physical addresses of ECs, 0 is none:", "", "| id | event | fields | tail | what it says |", "|---|---|---|---|---|"]
     out += [f"| {number} | {name} | {fields[name]} | {tail.lower() if tail != 'NONE' else ''} | {text} |" for number, name, tail, text in rows(r'X\((\d+), (\w+), (NONE|DELTA|BYTES), "([^"]*)"\)')]
     out += ["", "Kinds of `value`, and what its `address` is:", "", "| kind | name | address |", "|---|---|---|"]
     values = re.search(r"#define TRACE_VALUE_LIST\(X\)(.*?)\nenum", (ABI / "trace.h").read_text(), re.S)

@@ -179,7 +179,7 @@ def run(tap: Tap) -> None:
         return
     with tempfile.TemporaryDirectory(prefix="orrery-test-") as name:
         scratch, folder = Path(name), Path(name) / "recording"
-        done = orrery("record", "guest-smp", "--on", "sim", "-o", str(folder))
+        done = orrery("record", "guest-smp", "--on", "sim", "--all", "-o", str(folder))
         if not tap.check(done.returncode == 0, "record guest-smp", done.stdout[-300:] + done.stderr[-300:]):
             return
         done = orrery("trace", "report", str(folder), "-o", str(scratch / "sub/page.html"))

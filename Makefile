@@ -27,9 +27,10 @@ HARNESS_C  := $(filter-out $(CHOOSE_C) $(EXPLORER_C),$(wildcard harness/*.c)) $(
 TEST_C     := $(wildcard tests/*.c tests/*/*.c tests/*/*/*.c)
 HYPERCALL_FUZZ_C := $(wildcard tests/fuzz/hypercalls/*.c)
 TRACE_FUZZ_C := $(wildcard tests/fuzz/traces/*.c)
-FUZZ_C     := $(filter-out $(HYPERCALL_FUZZ_C) $(TRACE_FUZZ_C),$(filter tests/fuzz/%,$(TEST_C)))
+AFL_C      := $(wildcard tests/fuzz/afl/*.c)
+FUZZ_C     := $(filter-out $(HYPERCALL_FUZZ_C) $(TRACE_FUZZ_C) $(AFL_C),$(filter tests/fuzz/%,$(TEST_C)))
 EXPLORE_C  := $(filter tests/explore/%,$(TEST_C))
-UNIT_C     := $(filter-out $(FUZZ_C) $(HYPERCALL_FUZZ_C) $(TRACE_FUZZ_C) $(EXPLORE_C),$(TEST_C))
+UNIT_C     := $(filter-out $(FUZZ_C) $(HYPERCALL_FUZZ_C) $(TRACE_FUZZ_C) $(AFL_C) $(EXPLORE_C),$(TEST_C))
 FIXTURE_C  := $(wildcard tests/kernel/kernel_*.c)
 LOCKFREE_C := $(addprefix scenarios/lib/,mpsc.c ring.c queue_pair.c)
 HOSTED_USER_C := $(wildcard scenarios/vmm/decode.c scenarios/vmm/walk.c scenarios/vmm/uart.c scenarios/root/loader.c) $(LOCKFREE_C)
@@ -58,9 +59,11 @@ CC_tsan  := clang
 CC_tsan-gcc := gcc
 CC_clang := clang
 CC_fuzz  := clang
+CC_afl   := afl-clang-fast
 F_plain  := -fno-pie -O2 -g
 F_asan   := -fno-pie -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined
 F_fuzz   := $(F_asan) -fsanitize=fuzzer-no-link
+F_afl    := $(F_asan)
 F_cov    := -fno-pie -O0 -g --coverage
 F_tsan   := -fno-pie -O2 -g
 F_tsan-gcc := -fno-pie -O2 -g
@@ -70,9 +73,9 @@ S_fuzz   := -fno-sanitize-coverage=trace-cmp
 # Only the kernel is instrumented for the exploring build; sim/tsan.c is the runtime.
 K_tsan   := -fsanitize=thread
 K_tsan-gcc := -fsanitize=thread -Wno-tsan
-VARIANTS := plain clang asan fuzz cov tsan tsan-gcc
+VARIANTS := plain clang asan fuzz afl cov tsan tsan-gcc
 
-.PHONY: help all run unit check test explore soak coverage iso tidy hosted bare user bundles install install-files uninstall clean
+.PHONY: help all run unit check test explore soak coverage fuzz-afl iso tidy hosted bare user bundles install install-files uninstall clean
 help:
 	@printf '%s\n' \
 	 'make run        set up, build, run guest-hello in the process, show its console and its exits' \
@@ -85,6 +88,7 @@ help:
 	 'make explore    every schedule of every world within its bound, on all CPUs; takes hours' \
 	 'make soak       MINUTES=n: every campaign, longer' \
 	 'make fuzz-worlds WORLD=ring SECONDS_EACH=60: a world under libFuzzer' \
+	 'make fuzz-afl TARGET=replay_fuzz SECONDS_EACH=60: traces under AFL++, if it is installed' \
 	 'make fuzz-hypercalls SEED=1 OPERATIONS=1000000: random hypercalls against a reference model' \
 	 'make install    machine and explorer as a library, for tests elsewhere; PREFIX=/usr/local DESTDIR=; make uninstall' \
 	 'make clean      remove build/' \
@@ -338,13 +342,32 @@ build/fuzzers/%: tests/fuzz/%.c $(FUZZ_HARNESS) build/fuzz/libkernel.a build/fuz
 	$(Q)clang $(HOSTED) $(F_asan) -no-pie -fsanitize=fuzzer $(I_fuzz) $(I_tests) -o $@ $(filter %.c %.o,$^) -Wl,--start-group build/fuzz/libkernel.a build/fuzz/libsim.a -Wl,--end-group
 # Inputs of these are traces, and are changed as such. The VMM's parts get the hypercalls of vmm_fuzz.c.
 build/fuzzers/replay_fuzz build/fuzzers/vmm_fuzz: $(TRACE_FUZZ_C:%.c=build/fuzz/%.o)
-VMM_FUZZ_O := $(patsubst scenarios/vmm/%.c,build/fuzz/vmm/%.o,$(filter-out %/vmm.c,$(wildcard scenarios/vmm/*.c)))
-build/fuzzers/vmm_fuzz: $(VMM_FUZZ_O)
-build/fuzzers/vmm_fuzz: I_fuzz := -Itests/fuzz/vmm -Iscenarios/vmm -Iscenarios/lib
-build/fuzz/vmm/%.o: scenarios/vmm/%.c
-	$(call say,CC fuzz,$<)
+VMM_FUZZ_C := $(filter-out %/vmm.c,$(wildcard scenarios/vmm/*.c))
+build/fuzzers/vmm_fuzz: $(VMM_FUZZ_C:scenarios/%.c=build/fuzz/%.o)
+%/vmm_fuzz: I_fuzz := -Itests/fuzz/vmm -Iscenarios/vmm -Iscenarios/lib
+define VMM_FUZZ_RULE
+build/$(1)/vmm/%.o: scenarios/vmm/%.c
+	$$(call say,CC $(1),$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC_$(1)) $$(HOSTED) $$(F_$(1)) -Itests/fuzz/vmm $$(I_user) -c -o $$@ $$<
+endef
+$(foreach v,fuzz afl,$(eval $(call VMM_FUZZ_RULE,$v)))
+
+# The same two for AFL++, if it is installed: no part of a test.
+AFL_O := $(TRACE_C:%.c=build/afl/%.o) $(REPLAY_C:%.c=build/afl/%.o)
+build/afl/vmm_fuzz: $(VMM_FUZZ_C:scenarios/%.c=build/afl/%.o)
+build/afl/%_fuzz: tests/fuzz/%_fuzz.c $(AFL_O) build/afl/libkernel.a build/afl/libsim.a
+	$(call say,FUZZ afl,$@)
+	$(Q)$(CC_afl) $(HOSTED) $(F_afl) -no-pie -fsanitize=fuzzer $(I_fuzz) $(I_tests) -o $@ $(filter %.c %.o,$^) -Wl,--start-group build/afl/libkernel.a build/afl/libsim.a -Wl,--end-group
+build/afl/mutator.so: $(AFL_C) $(TRACE_FUZZ_C) $(TRACE_C)
 	@mkdir -p $(@D)
-	$(Q)clang $(HOSTED) $(F_fuzz) -Itests/fuzz/vmm $(I_user) -c -o $@ $<
+	$(Q)clang -std=gnu11 -O2 -fno-strict-aliasing $(WARN) -fPIC -shared $(I_tests) -Itests/fuzz/traces -o $@ $^
+TARGET ?= replay_fuzz
+fuzz-afl: setup-base-unit
+	@$(MAKE) --no-print-directory hosted bundles build/afl/$(TARGET) build/afl/mutator.so
+	@tests/fuzz/trace_seeds.py build/afl/seeds
+	@AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_CUSTOM_MUTATOR_LIBRARY=build/afl/mutator.so \
+	  afl-fuzz -i build/afl/seeds -o build/afl/out-$(TARGET) -V $(SECONDS_EACH) -t 10000 -m none -- build/afl/$(TARGET)
 
 # Hypercalls against a reference model: a program of its own, under ASan and UBSan.
 build/fuzzers/hypercall_fuzz: $(patsubst %.c,build/asan/%.o,$(HYPERCALL_FUZZ_C) $(FIXTURE_C)) build/asan/libkernel.a build/asan/libsim.a

@@ -4,7 +4,7 @@
 #pragma once
 #include "replay/answer.h"
 
-#define ANSWER_NONE (~0ul)       /* as a reason: there was no exit */
+#define ANSWER_NONE VCPU_EXIT_COUNT   /* as a reason: there was no exit */
 
 struct answer;
 

@@ -114,7 +114,7 @@ def run(tap: Tap, runs: int) -> None:
     for source in sorted((ROOT / "tests/fuzz").glob("*.c")):
         binary = ROOT / "build/fuzzers" / source.stem
         count = runs // SHARE.get(source.stem, 1)
-        words = ["-max_len=16384", "-entropic=0", "-close_fd_mask=2"] if source.stem in OF_TRACES else ["-max_len=65536"]
+        words = ["-max_len=4096", "-entropic=0", "-close_fd_mask=2"] if source.stem in OF_TRACES else ["-max_len=65536"]
         with tempfile.TemporaryDirectory() as scratch:
             seeds(source.stem, Path(scratch))
             done = subprocess.run([str(binary), f"-runs={count}", "-seed=1", *words, "-rss_limit_mb=2048", f"-artifact_prefix={ROOT}/build/fuzzers/", scratch],

@@ -1,8 +1,10 @@
-"""Seeds of the fuzz targets whose input is a trace: guests recorded in the process on both vendors, cut into pieces of a few exits."""
+#!/usr/bin/python3
+"""Seeds of the fuzz targets whose input is a trace: guests recorded in the process on both vendors, cut into pieces of a few exits: trace_seeds.py FOLDER."""
 from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -35,9 +37,14 @@ def _pieces(raw: Path, name: str, folder: Path) -> None:
 
 def write(folder: Path) -> None:
     """All seeds into folder."""
+    folder.mkdir(parents=True, exist_ok=True)
     for guest, cpus in GUESTS.items():
         for vendor in ("vmx", "svm"):
             with tempfile.TemporaryDirectory() as scratch:
                 raw = Path(scratch) / "raw"
                 _call(ROOT / "build/orrery-unicorn", "run", ROOT / f"build/bundle/{guest}.bundle", "--vendor", vendor, "--cpus", cpus, "--trace", raw)
                 _pieces(raw, f"{guest}-{vendor}", folder)
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

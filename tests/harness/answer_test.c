@@ -227,7 +227,7 @@ static void entry_failed(void **state)
         const struct answer_result r = replayed(from, 1, refused, (struct answer_options){ .vendor = to });
         expect(&r, ANSWER_DIFFERS, 6, 0, 1);
         assert_string_equal(r.first.field, "reason");
-        assert_int_equal(r.first.got, VCPU_EXIT_ENTRY_FAILED);
+        assert_int_equal((u32)r.first.got, VCPU_EXIT_ENTRY_FAILED);
     }
 }
 

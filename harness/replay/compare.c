@@ -3,6 +3,7 @@
  * both machines say the same of. */
 #include "replay/compare.h"
 #include "abi/hypercall.h"
+#include "arch/svm.h"
 #include "arch/vmx.h"
 #include "arch/x86.h"
 #include "replay/differ.h"
@@ -198,8 +199,18 @@ static bool details_differ(const struct comparing *c, const struct vcpu_exit *a,
     }
 }
 
-/* Raw words are as the processor defines them for an instruction's exit; some leave something there for all others. The event has no place for all
- * of an I/O qualification (an immediate port), for how a nested fault was met, and for the segment of a string. */
+/* Bits of raw_info1 that both processors of one vendor define, and that an event of the models makes. */
+static u64 raw_mask(const struct comparing *c, const struct vcpu_exit *x)
+{
+    const bool vmx = c->m->vendor == SIM_VMX;
+    if (x->reason == VCPU_EXIT_IO)
+        return vmx ? ~0x40ul /* the port is an immediate */ : x->raw_info1 & 0x1c00 ? ~0ul : ~0x1c00ul /* no segment is told */;
+    if (x->reason == VCPU_EXIT_MMIO)
+        return vmx ? EPTQ_GVA_VALID | (x->u.mmio.gva_valid ? EPTQ_FINAL : 0) : c->m->memory ? ~0ul : ~SVM_NPF_PRESENT;
+    return vmx && x->reason == VCPU_EXIT_EXCEPTION && x->u.exception.vector == VECTOR_PF ? ~0ul : 0;
+}
+
+/* Some processors leave something in these where the manuals define nothing. */
 static bool raw_differs(const struct comparing *c, const struct vcpu_exit *a, const struct vcpu_exit *b)
 {
     const bool own = a->reason == VCPU_EXIT_STARTUP || a->reason == VCPU_EXIT_KICKED || a->reason == VCPU_EXIT_INTR_WINDOW ||
@@ -208,17 +219,10 @@ static bool raw_differs(const struct comparing *c, const struct vcpu_exit *a, co
         return false;
     if (differ(c->d, c->where, "raw_reason", a->raw_reason, b->raw_reason))
         return true;
-    switch (a->reason) {
-    case VCPU_EXIT_MMIO:
-        return differ(c->d, c->where, "raw_info2", a->raw_info2, b->raw_info2);
-    case VCPU_EXIT_IO:
-        return differ(c->d, c->where, "raw_info1", a->raw_info1 & (IOQ_STRING | ~0xfffful), b->raw_info1 & (IOQ_STRING | ~0xfffful)) ||
-               (c->m->vendor == SIM_SVM && differ(c->d, c->where, "raw_info2", a->raw_info2, b->raw_info2));
-    case VCPU_EXIT_EXCEPTION:
-        return c->m->vendor == SIM_VMX && a->u.exception.vector == VECTOR_PF && differ(c->d, c->where, "raw_info1", a->raw_info1, b->raw_info1);
-    default:
-        return false;
-    }
+    const u64 mask = raw_mask(c, a);
+    const bool second = a->reason == VCPU_EXIT_MMIO || (a->reason == VCPU_EXIT_IO && c->m->vendor == SIM_SVM);
+    return differ(c->d, c->where, "raw_info1", a->raw_info1 & mask, b->raw_info1 & mask) ||
+           (second && differ(c->d, c->where, "raw_info2", a->raw_info2, b->raw_info2));
 }
 
 static u64 event_of(u64 word)

@@ -108,7 +108,10 @@ static bool kicked(struct replay *r, struct replay_vcpu *v, struct sim_guest *g,
     replay_load(&v->cursor.words, r->options.vendor, g);
     g->event = 0;
     v->presented = true;
-    return ++v->patience < REPLAY_PATIENCE ? wait(out, steps) : pass(r, vcpu, out);
+    if (++v->patience < REPLAY_PATIENCE)
+        return wait(out, steps);
+    r->passed++;
+    return pass(r, vcpu, out);
 }
 
 static bool present(struct replay *r, struct replay_vcpu *v, struct sim_cpu *cpu, struct sim_guest *g, struct engine_event *out)

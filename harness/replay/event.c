@@ -113,8 +113,10 @@ static bool event_io(const struct vcpu_exit *x, struct engine_event *out)
     out->io.rep = x->u.io.rep;
     out->io.address_size = x->u.io.address_size;
     out->io.seg = x->u.io.in ? VCPU_SEG_ES : VCPU_SEG_DS;
-    if (x->raw_reason == SVM_EXIT_IO && x->u.io.string && x->raw_info1 >> 10 & 7)
-        out->io.seg = x->raw_info1 >> 10 & 7;
+    if (x->raw_reason == SVM_EXIT_IO) {   /* says more than is neutral */
+        out->io.address_size = (u8)(SVM_IO_ADDRESS(x->raw_info1) * 2);
+        out->io.seg = SVM_IO_SEG(x->raw_info1) ? SVM_IO_SEG(x->raw_info1) : out->io.seg;
+    }
     return x->u.io.size == 1 || x->u.io.size == 2 || x->u.io.size == 4;
 }
 

@@ -58,8 +58,10 @@ static void made_again(enum sim_vendor from, enum sim_vendor to, u32 exceptions)
     g->s->exceptions = exceptions;
     g->s->want = TRACE_EXIT_GROUPS & ~(to == SIM_SVM ? (u32)VCPU_GROUP_PDPTE : 0);
     g->before = loaded;
+    g->keep_event = true;   /* as loaded */
     guest_does(g, e);
     guest_run(g, VCPU_GROUP_CONTROL);
+    assert_int_equal(g->entries, 1);   /* the first event was it */
     words_of_page(&got, g->s, 0);
     if (!compare_exit(&m, &recorded, &got, &d)) {
         char text[200];
@@ -91,11 +93,32 @@ static void instructions(void **state)
 static void ports(void **state)
 {
     round_trip((struct engine_event){.kind = EVENT_IO, .insn_len = 1, .io = {.port = 0x3f8, .size = 1}}, VCPU_EXIT_IO, 0);
+    round_trip((struct engine_event){.kind = EVENT_IO, .insn_len = 1, .io = {.port = 0x3f8, .size = 1, .address_size = 8}}, VCPU_EXIT_IO, 0);
     round_trip((struct engine_event){.kind = EVENT_IO, .insn_len = 2, .io = {.port = 0xcfc, .size = 4, .in = 1}}, VCPU_EXIT_IO, 0);
     round_trip((struct engine_event){.kind = EVENT_IO, .insn_len = 2, .io = {.port = 0x1f0, .size = 2, .in = 1, .string = 1, .rep = 1, .address_size = 8}},
                VCPU_EXIT_IO, 0);
-    round_trip((struct engine_event){.kind = EVENT_IO, .insn_len = 3, .io = {.port = 0x1f0, .size = 2, .string = 1, .rep = 1, .address_size = 4, .seg = 3}},
+    round_trip((struct engine_event){.kind = EVENT_IO, .insn_len = 3, .io = {.port = 0x1f0, .size = 2, .string = 1, .rep = 1, .address_size = 4, .seg = VCPU_SEG_FS}},
                VCPU_EXIT_IO, 0);
+}
+
+/* A nested fault met while an interrupt was delivered. */
+static void undelivered_events(void **state)
+{
+    const struct engine_event fault = {.kind = EVENT_NESTED_FAULT, .gpa = 0x7f000, .access = 2, .gva = 0x1000, .gva_valid = true};
+    for (enum sim_vendor from = SIM_VMX; from <= SIM_SVM; from++)
+        for (enum sim_vendor to = SIM_VMX; to <= SIM_SVM; to++) {
+            struct guest *g = guest_open(from);
+            g->s->want = TRACE_EXIT_GROUPS & ~(from == SIM_SVM ? (u32)VCPU_GROUP_PDPTE : 0);
+            g->s->inject = VCPU_EVENT_EXCEPTION(13) | VCPU_EVENT_ERROR | 0x18ul << 32;
+            g->s->cr0 |= 1;   /* real mode has no error codes */
+            g->keep_event = true;
+            guest_does(g, fault);
+            assert_int_equal(guest_run(g, VCPU_GROUP_INJECT | VCPU_GROUP_CR), VCPU_EXIT_MMIO);
+            words_of_page(&recorded, g->s, 0);
+            assert_true(recorded.word[TRACE_WORD_pending] & VCPU_EVENT_VALID);
+            guest_close(g);
+            made_again(from, to, 0);
+        }
 }
 
 static void hypercalls(void **state)
@@ -232,6 +255,6 @@ static void rcx_is_kept(void **state)
 }
 
 #define T cmocka_unit_test
-TEST_GROUP(replay_event, T(instructions), T(ports), T(hypercalls), T(nested_faults), T(control_registers), T(exceptions), T(triple_fault),
+TEST_GROUP(replay_event, T(instructions), T(ports), T(undelivered_events), T(hypercalls), T(nested_faults), T(control_registers), T(exceptions), T(triple_fault),
            T(other_instructions), T(own_instructions), T(the_kernels_own_have_no_event), T(windows), T(nobody_does),
            T(rcx_is_kept));

@@ -4,7 +4,7 @@
 #include <string.h>
 #include "abi/trace.h"
 #include "guest_fixture.h"
-#include "trace.h"
+#include "trace_ring.h"
 
 struct scene {
     struct fixture *f;
@@ -176,5 +176,19 @@ static void more_than_there_is_room_for(void **state)
     assert_int_equal(events + discarded, 300000 + 2);   /* machine, end */
 }
 
+/* Full to the last byte: each CPU can still tell what it lost, one that it ends. */
+static void room_for_the_end(void **state)
+{
+    struct scene *const s = *state;
+    static const u8 bytes[5000];
+    start(s, false);
+    for (u32 count = sizeof(bytes); count; count /= 2)
+        while (trace_memory_keep(bytes, count, false))
+            ;
+    for (u32 i = 0; i < CPU_MAX; i++)
+        assert_true(trace_memory_keep(bytes, sizeof(struct trace_packet), true));
+    assert_true(trace_memory_keep(bytes, sizeof(struct trace_packet) + sizeof(struct trace_end), true));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-TEST_GROUP(trace_memory, T(a_trace_is_kept), T(it_is_handed_on_once), T(without_its_end), T(what_is_none_is_not_handed_on), T(more_than_there_is_room_for));
+TEST_GROUP(trace_memory, T(a_trace_is_kept), T(it_is_handed_on_once), T(without_its_end), T(what_is_none_is_not_handed_on), T(more_than_there_is_room_for), T(room_for_the_end));

@@ -33,7 +33,7 @@ static void skip(struct answer *a, struct answer_vcpu *v)
     const u64 reason = trace_words_exit(&v->cursor.words)->reason;
     a->result->skipped++;
     if (a->options->mode == ANSWER_STRICT)
-        answer_differs(v, &(struct difference){ "exit", "reason", reason, ANSWER_NONE });
+        answer_differs(v, &(struct difference){ .where = "exit", .field = "reason", .recorded = reason, .got = ANSWER_NONE });
     answer_skip(v);
 }
 

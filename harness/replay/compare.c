@@ -230,10 +230,12 @@ static u64 event_of(u64 word)
     return !(word & VCPU_EVENT_VALID) ? 0 : word & VCPU_EVENT_ERROR ? word : word & LOW;
 }
 
-/* Of an entry that fails instead, in the upper half, why. */
-static u64 reason_of(const struct vcpu_exit *recorded, const struct vcpu_exit *got)
+static bool reason_differs(const struct comparing *c, const struct vcpu_exit *a, const struct vcpu_exit *b)
 {
-    return recorded->reason != got->reason && got->reason == VCPU_EXIT_ENTRY_FAILED ? got->reason | (u64)got->u.entry_failed.check << 32 : got->reason;
+    if (!differ(c->d, c->where, "reason", a->reason, b->reason))
+        return false;
+    c->d->check = b->reason == VCPU_EXIT_ENTRY_FAILED ? b->u.entry_failed.check : 0;
+    return true;
 }
 
 bool compare_exit(const struct compare_machines *m, const struct trace_words *recorded, const struct trace_words *got, struct difference *d)
@@ -242,7 +244,7 @@ bool compare_exit(const struct compare_machines *m, const struct trace_words *re
     const struct vcpu_exit *a = trace_words_exit(recorded), *b = trace_words_exit(got);
     const u32 groups = m->groups & TRACE_GROUPS;
     *d = (struct difference){0};
-    return !(differ(d, c.where, "reason", a->reason, reason_of(a, b)) || details_differ(&c, a, b) ||
+    return !(reason_differs(&c, a, b) || details_differ(&c, a, b) ||
              (a->insn_len && b->insn_len && differ(d, c.where, "insn_len", a->insn_len, b->insn_len)) ||
              differ(d, c.where, "pending", event_of(recorded->word[TRACE_WORD_pending]), event_of(got->word[TRACE_WORD_pending])) ||
              differ(d, c.where, "valid", trace_valid(recorded) & groups, trace_valid(got) & groups) ||

@@ -16,6 +16,7 @@ struct difference {
     const char *where;           /* "exit", "answer", "resume"; NULL: none */
     const char *field;
     u64 recorded, got;
+    u32 check;                   /* of an entry that failed instead, as in struct vcpu_exit; 0: none */
 };
 
 struct compare_machines {

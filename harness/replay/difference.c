@@ -22,10 +22,7 @@ static void event_print(u64 event, char *text, u32 bytes)
 
 static void value_print(const struct difference *d, u64 value, char *text, u32 bytes)
 {
-    const char check = (char)(value >> 40);
-    if (is(d, "reason") && check)
-        snprintf(text, bytes, "%s, check %c%lu", trace_reason_name((u32)value), check, value >> 32 & 0xff);
-    else if (is(d, "reason"))
+    if (is(d, "reason"))
         snprintf(text, bytes, "%s", value < VCPU_EXIT_COUNT ? trace_reason_name((u32)value) : "none");
     else if (is(d, "event") || is(d, "pending") || is(d, "inject"))
         event_print(value, text, bytes);
@@ -40,5 +37,7 @@ void difference_print(const struct difference *d, u32 exit, u32 vcpu, char *text
     char recorded[64], got[64];
     value_print(d, d->recorded, recorded, sizeof(recorded));
     value_print(d, d->got, got, sizeof(got));
-    snprintf(text, bytes, "exit %u vcpu %u: %s: field %s recorded %s got %s", exit, vcpu, d->where, d->field, recorded, got);
+    const int used = snprintf(text, bytes, "exit %u vcpu %u: %s: field %s recorded %s got %s", exit, vcpu, d->where, d->field, recorded, got);
+    if (d->check && used > 0 && (u32)used < bytes)
+        snprintf(text + used, bytes - (u32)used, ", check %c%u", (char)(d->check >> 8), d->check & 0xff);
 }

@@ -96,7 +96,8 @@ static bool pass(struct replay *r, u32 vcpu, struct engine_event *out)
 
 static bool no_exit(struct replay *r, u32 vcpu, struct engine_event *out)
 {
-    const struct difference d = {"exit", "reason", trace_words_exit(&r->vcpu[vcpu].cursor.words)->reason, VCPU_EXIT_COUNT};
+    const struct difference d = {.where = "exit", .field = "reason", .recorded = trace_words_exit(&r->vcpu[vcpu].cursor.words)->reason,
+                                 .got = VCPU_EXIT_COUNT};
     replay_differs(r, &d, r->vcpu[vcpu].cursor.turn, vcpu);
     return r->stopped ? end(out) : pass(r, vcpu, out);
 }

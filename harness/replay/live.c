@@ -65,7 +65,7 @@ static void on_words(struct replay *r, const struct trace_event *e, u32 cpu)
     const struct trace_item item = {.raw = e};
     const u32 vcpu = trace_vcpu(&item);
     if (vcpu >= r->course->vcpus) {
-        const struct difference d = {"exit", "vcpu", r->course->vcpus - 1, vcpu};   /* one that the trace does not have */
+        const struct difference d = {.where = "exit", .field = "vcpu", .recorded = r->course->vcpus - 1, .got = vcpu};   /* the trace does not have it */
         replay_differs(r, &d, 0, 0);
         return;
     }

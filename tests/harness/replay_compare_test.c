@@ -286,10 +286,13 @@ static void groups_that_one_lacks_are_not_compared(void **state)
 static void a_difference_is_a_line(void **state)
 {
     char text[200];
-    const struct difference rip = {"resume", "rip", 0x1004, 0x1002}, reason = {"exit", "reason", VCPU_EXIT_IO, VCPU_EXIT_CPUID};
-    const struct difference event = {"resume", "event", VCPU_EVENT_INTERRUPT(0x20), 0};
-    const struct difference fault = {"answer", "inject", VCPU_EVENT_EXCEPTION(13) | VCPU_EVENT_ERROR | 2ul << 32, VCPU_EVENT_NMI};
-    const struct difference check = {"exit", "entry_failed.check", VCPU_CHECK('G', 2), VCPU_CHECK('K', 10)};
+    const struct difference rip = {.where = "resume", .field = "rip", .recorded = 0x1004, .got = 0x1002};
+    const struct difference reason = {.where = "exit", .field = "reason", .recorded = VCPU_EXIT_IO, .got = VCPU_EXIT_CPUID};
+    const struct difference event = {.where = "resume", .field = "event", .recorded = VCPU_EVENT_INTERRUPT(0x20)};
+    const struct difference fault = {.where = "answer", .field = "inject", .recorded = VCPU_EVENT_EXCEPTION(13) | VCPU_EVENT_ERROR | 2ul << 32,
+                                     .got = VCPU_EVENT_NMI};
+    const struct difference check = {.where = "exit", .field = "entry_failed.check", .recorded = VCPU_CHECK('G', 2), .got = VCPU_CHECK('K', 10)};
+    const struct difference refused = {.where = "exit", .field = "reason", .recorded = VCPU_EXIT_HLT, .got = VCPU_EXIT_ENTRY_FAILED, .check = VCPU_CHECK('G', 3)};
     difference_print(&rip, 17, 0, text, sizeof(text));
     assert_string_equal(text, "exit 17 vcpu 0: resume: field rip recorded 0x1004 got 0x1002");
     difference_print(&reason, 1, 3, text, sizeof(text));
@@ -300,6 +303,8 @@ static void a_difference_is_a_line(void **state)
     assert_string_equal(text, "exit 2 vcpu 0: answer: field inject recorded exception 0xd error 0x2 got NMI 0x2");
     difference_print(&check, 2, 0, text, sizeof(text));
     assert_string_equal(text, "exit 2 vcpu 0: exit: field entry_failed.check recorded G2 got K10");
+    difference_print(&refused, 2, 0, text, sizeof(text));
+    assert_string_equal(text, "exit 2 vcpu 0: exit: field reason recorded HLT got ENTRY_FAILED, check G3");
 }
 
 #define T cmocka_unit_test

@@ -128,6 +128,12 @@ def samples(tap: Tap, scratch: Path) -> None:
         tap.check(all(found.get(k) == v for k, v in env.items()), f"{name}: env says where it is from and what is missing", str(found))
 
 
+def times(tap: Tap, scratch: Path) -> None:
+    """In ns: from microseconds, from nanoseconds."""
+    got = [[t["tsc"] for t in words.turns(scratch / name, 0)[:2]] for name in ("kvm-vmx.txt", "kvm-svm.txt")]
+    tap.check(got == [[1000_000010_000, 1000_000030_000], [50_000000100, 50_000000300]], "seconds with 6 and with 9 digits become ns", str(got))
+
+
 def said(turn: dict) -> dict:
     """Without the groups that the VMM would have been given, and what was intercepted: both depend on the whole file."""
     return {**turn, **{side: turn[side] and {**turn[side], "valid_and_known": turn[side]["valid_and_known"] >> 32, "exceptions_and_flags": 0} for side in ("exit", "entry")}}
@@ -282,6 +288,7 @@ def run(tap: Tap) -> None:
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         samples(tap, scratch)
+        times(tap, scratch)
         truncated(tap, scratch)
         bad_text(tap, scratch)
         cut_and_diff(tap, scratch)

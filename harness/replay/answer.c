@@ -12,7 +12,7 @@
 
 #define RAM(cpus, vcpus) ((16ul + 2 * (cpus) + (vcpus)) << 20)
 #define UTCB(n)       (0x10000000ul + (n) * 2 * PAGE_SIZE)
-#define BUDGET        1000000000ul   /* a second of the machine's time */
+#define BUDGET        1000ul         /* of the machine's time: vCPUs of one CPU take turns */
 #define SEL_EC(n)     (1024u + (n))
 #define SEL_SC(n)     (2048u + (n))
 #define STEPS         (1ul << 24)    /* of the run; more for each exit */

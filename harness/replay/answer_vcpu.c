@@ -34,12 +34,13 @@ static void gather(struct answer_vcpu *v, struct trace_words *got)
 {
     const struct trace_words *const recorded = &v->cursor.words;
     const struct vcpu_state *const s = state(v);
+    if (v->moved) {
+        *got = *recorded;
+        memcpy(got->word, &s->exit, sizeof(s->exit));
+        return;
+    }
     memcpy(got->word, &s->exit, sizeof(s->exit) + sizeof(s->pending));
-    gather_groups(v, v->moved ? 0 : s->valid & v->answer->groups, got);
-    if (v->moved)
-        got->word[TRACE_WORD_pending] = recorded->word[TRACE_WORD_pending];
-    if (s->exit.reason == VCPU_EXIT_STARTUP)
-        got->word[TRACE_WORD_rdx] = recorded->word[TRACE_WORD_rdx];   /* which processor it is */
+    gather_groups(v, s->valid & v->answer->groups, got);
 }
 
 /* Equal to the bit: nothing is left to look at. */
@@ -203,7 +204,6 @@ void answer_vcpu_main(void *arg)
     (void)!course_exit(&v->cursor);   /* there is one */
     if (reason(v) == VCPU_EXIT_STARTUP) {
         compare(v);
-        v->owed = all_groups(v);   /* the reset state of the machine that recorded */
     } else {   /* it begins later: what it was then is written first */
         v->left = v->cursor.words;
         store(v, all_groups(v) | ask(v), 0);

@@ -54,12 +54,13 @@ static bool guest(struct engine *e, struct sim_cpu *cpu, struct sim_guest *g, u6
         { .kind = EVENT_EXCEPTION, .vector = VECTOR_UD }, { .kind = EVENT_XSETBV, .insn_len = 3 }, { .kind = EVENT_TRIPLE_FAULT },
     };
     struct made_vcpu *const v = made.on[sim_cpu_id(cpu)];
-    g->event = v->turn % 5 ? 0 : g->event;   /* some are not delivered */
     g->gpr[v->turn % 16] += 0x1234567890ul * (v->turn + 1);
     g->rip += 0x20;
     g->seg[VCPU_SEG_DS].base += 0x10;
     g->cr2 = v->turn;
     *out = event[v->turn % array_size(event)];
+    if (out->kind != EVENT_NESTED_FAULT && out->kind != EVENT_EXCEPTION)
+        g->event = 0;   /* else it was not delivered: that is the access */
     if (g->want_window && g->rflags & RFLAGS_IF && !g->event)
         out->kind = EVENT_INTR_WINDOW;
     out->steps = 1;

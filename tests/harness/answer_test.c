@@ -12,6 +12,9 @@
 /* What an event is before it is written again. False: it is left out. */
 typedef bool (*change)(u32 exit, enum trace_id id, u64 *word);
 
+static u32 cpus_made = ~0u;   /* CPUs of the trace that is written: those of the recording share them */
+static u32 exits_made = EXITS;
+
 static void exits_again(struct trace_writer *w, const struct trace *t, change f)
 {
     struct trace_words *const words = trace_words_new(t);
@@ -24,7 +27,7 @@ static void exits_again(struct trace_writer *w, const struct trace *t, change f)
         assert_true(trace_words_apply(&words[vcpu], &t->event[i]));
         memcpy(word, words[vcpu].word, sizeof(word));
         if (id != TRACE_state && (!f || f(exits[vcpu], id, word)))
-            assert_true(trace_write_words(w, t->event[i].cpu, t->event[i].tsc, id, vcpu, word));
+            assert_true(trace_write_words(w, t->event[i].cpu % cpus_made, t->event[i].tsc, id, vcpu, word));
         exits[vcpu] += id == TRACE_entry;
     }
     free(words);
@@ -37,7 +40,7 @@ static struct answer_result replayed(enum sim_vendor from, u32 vcpus, change f, 
     struct course c;
     struct answer_result r;
     u64 count;
-    u8 *bytes = answer_made(from, vcpus, EXITS, &count);
+    u8 *bytes = answer_made(from, vcpus, exits_made, &count);
     assert_true(trace_open_bytes("made", bytes, count, &t));
     free(bytes);
     struct trace_writer *const w = trace_writer_new();
@@ -92,6 +95,40 @@ static void many_vcpus(void **state)
     }
     const struct answer_result r = replayed(SIM_VMX, 64, NULL, (struct answer_options){ .vendor = SIM_SVM });
     expect(&r, ANSWER_DONE, 64 * EXITS, 0, 0);
+}
+
+/* Which of them runs says what it was resumed from. */
+static void share_a_cpu(void **state)
+{
+    FOR_BOTH(from, to) {
+        cpus_made = 2;
+        exits_made = 10 * EXITS;   /* longer than a budget */
+        const struct answer_result r = replayed(from, 5, NULL, (struct answer_options){ .vendor = to });
+        cpus_made = ~0u;
+        exits_made = EXITS;
+        expect(&r, ANSWER_DONE, 50 * EXITS, 0, 0);
+    }
+}
+
+/* The recording's guest ran before each kick. */
+static bool other_guest(u32 exit, enum trace_id id, u64 *word)
+{
+    static bool kicked;
+    if (id == TRACE_exit)
+        kicked = (u32)word[TRACE_WORD_reason_and_length] == VCPU_EXIT_KICKED;
+    if (kicked) {
+        word[TRACE_WORD_r9] ^= 0x5000;
+        word[TRACE_WORD_es_base] ^= 0x1000;
+    }
+    return true;
+}
+
+static void guests_that_went_on(void **state)
+{
+    FOR_BOTH(from, to) {
+        const struct answer_result r = replayed(from, 1, other_guest, (struct answer_options){ .vendor = to });
+        expect(&r, ANSWER_DONE, EXITS, 0, 0);
+    }
 }
 
 /* ---- Differences ---- */
@@ -195,19 +232,20 @@ static void without_entries(void **state)
 
 static bool getsec(u32 exit, enum trace_id id, u64 *word)
 {
-    if (exit == 10 && id == TRACE_exit) {
+    if (exit == 14 && id == TRACE_exit) {
         word[TRACE_WORD_reason_and_length] = VCPU_EXIT_OTHER;
         word[TRACE_WORD_raw_reason] = 11;
     }
     return true;
 }
 
+/* What its VMM answered is there at the next entry all the same: the TSC offset. */
 static void skips(void **state)
 {
     struct answer_result r = replayed(SIM_VMX, 1, getsec, (struct answer_options){ .vendor = SIM_SVM, .mode = ANSWER_CONTINUE });
     expect(&r, ANSWER_DONE, EXITS - 1, 1, 0);
     r = replayed(SIM_VMX, 1, getsec, (struct answer_options){ .vendor = SIM_SVM });
-    expect(&r, ANSWER_DIFFERS, 10, 1, 1);
+    expect(&r, ANSWER_DIFFERS, 14, 1, 1);
     assert_string_equal(r.first.field, "reason");
 }
 
@@ -231,6 +269,7 @@ static void entry_failed(void **state)
     }
 }
 
-TEST_GROUP(answer, cmocka_unit_test(nothing_differs), cmocka_unit_test(runs_are_equal), cmocka_unit_test(many_vcpus), cmocka_unit_test(each_is_named),
+TEST_GROUP(answer, cmocka_unit_test(nothing_differs), cmocka_unit_test(runs_are_equal), cmocka_unit_test(many_vcpus),
+           cmocka_unit_test(share_a_cpu), cmocka_unit_test(guests_that_went_on), cmocka_unit_test(each_is_named),
            cmocka_unit_test(goes_on), cmocka_unit_test(begins_later), cmocka_unit_test(without_entries), cmocka_unit_test(skips),
            cmocka_unit_test(entry_failed));

@@ -1,5 +1,6 @@
-"""./orrery bench --hosted: how fast recorded exits are replayed, and how long a recording is. scenarios/bench with nothing but CPUID exits is recorded in
-the process and replayed on the model it comes from: by bench/replay_rate.c without the VMM, by the runner with it. guest-hello is recorded for its bytes."""
+"""./orrery bench --hosted: how fast recorded exits are replayed, and how long a recording is. guest-exits, 100,000 exits that the VMM
+handles, is recorded in the process and replayed on the model it comes from: by bench/replay_rate.c without the VMM, by the runner with it. guest-hello is
+recorded for its bytes."""
 from __future__ import annotations
 
 import json
@@ -8,7 +9,6 @@ import re
 import resource
 import subprocess
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from . import bundle, machines, manifest, run
@@ -16,7 +16,7 @@ from .base import BUILD, BadInput, make
 from .bench_rows import Row
 from .manifest import Manifest
 
-EXITS = 100_000
+MANY = "guest-exits"
 VENDOR = "vmx"
 RATES = re.compile(r"strict (?P<exits>\d+) (?P<strict>\d+)\nload \d+ (?P<load>\d+)\n\Z")
 IDS = ("replay-kernel", "replay-vmm", "trace-bytes")
@@ -40,16 +40,13 @@ def _output(argv: list[str]) -> str:
     return done.stdout
 
 
-def _record(m: Manifest, file: Path) -> None:
+def _record(m: Manifest, file: Path) -> int:
+    """How many exits."""
     outcome = run.run(dict(manifest=m, on="sim", vendor=VENDOR, cpus=1))
     if not outcome.ok or not outcome.trace:
         raise BadInput(f"{m.name} on sim: {outcome.why or 'no trace'}")
     file.write_bytes(outcome.trace)
-
-
-def _many() -> Manifest:
-    m = manifest.load("bench")
-    return replace(m, expect=[], programs=[replace(p, args=f"exits {EXITS}") for p in m.programs])
+    return sum((outcome.exits or {}).values())
 
 
 def _kernel(trace: Path) -> tuple[float, dict[str, float]]:
@@ -60,13 +57,13 @@ def _kernel(trace: Path) -> tuple[float, dict[str, float]]:
     return found["strict"], {"load": found["load"]}
 
 
-def _vmm(trace: Path, scratch: Path) -> float:
-    file, m = scratch / "bundle", _many()
+def _vmm(trace: Path, exits: int, scratch: Path) -> float:
+    file, m = scratch / "bundle", manifest.load(MANY)
     file.write_bytes(bundle.build(m))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     _output([str(machines.SIM_BINARY), "replay", str(file), str(trace), "--vendor", VENDOR, "--memory", str(m.memory_mb), *machines.sim_line(m)])
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return EXITS / (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return exits / (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
 def _bytes(trace: Path) -> tuple[float, dict[str, float]]:
@@ -83,13 +80,12 @@ def measure(rows: list[Row]) -> list[tuple[Row, float, dict[str, float]]]:
     with tempfile.TemporaryDirectory(prefix="orrery-") as name:
         scratch = Path(name)
         many, hello = scratch / "many", scratch / "hello"
-        if any(row.id != "trace-bytes" for row in rows):
-            _record(_many(), many)
+        exits = _record(manifest.load(MANY), many) if any(row.id != "trace-bytes" for row in rows) else 0
         for row in rows:
             if row.id == "replay-kernel":
                 value, extra = _kernel(many)
             elif row.id == "replay-vmm":
-                value, extra = _vmm(many, scratch), {}
+                value, extra = _vmm(many, exits, scratch), {}
             else:
                 _record(manifest.load("guest-hello"), hello)
                 value, extra = _bytes(hello)

@@ -95,7 +95,7 @@ def self_test(tap: Tap, scratch: Path) -> None:
     """With any one of the replaced functions left as the library has it, the binary does not link or says so and stops."""
     tap.check(start("selftest").returncode == 0, "the self-test passes")
     wraps = (ROOT / "sim/unicorn/wrap").read_text().split()
-    objects = [str(p) for folder in ("harness", "sim/unicorn") for p in sorted((ROOT / "build/plain" / folder).glob("*.o")) if p.name != "choose.o"]
+    objects = [str(p) for folder in ("harness", "harness/trace", "harness/replay", "sim/unicorn") for p in sorted((ROOT / "build/plain" / folder).glob("*.o")) if p.name != "choose.o"]
     for left_out in wraps:
         (scratch / "wrap").write_text("\n".join(w for w in wraps if w != left_out))
         binary = scratch / "partial"
@@ -126,18 +126,18 @@ def changed_field(tap: Tap, scratch: Path) -> None:
     """One register of one entry changed in the file: named with exit, vCPU, field and both values."""
     trace = scratch / "trace.bin"
     run(scratch, "guest-hello", "--vendor", "vmx", "--trace", str(trace))
-    data, at, entries = bytearray(trace.read_bytes()), 32, 0
+    data, at, entry = bytearray(trace.read_bytes()), 76, -1   # one packet: its header, then events (kernel/include/abi/trace.h)
     while at < len(data):
-        kind, size = int.from_bytes(data[at:at + 2], "little"), int.from_bytes(data[at + 2:at + 4], "little")
-        groups = int.from_bytes(data[at + 24:at + 28], "little") if size >= 32 else 0
-        entries += kind == 3
-        if kind == 3 and entries > 20 and groups & 1:
-            data[at + 32 + 3 * 8] ^= 0x10   # RBX
+        kind, size = int.from_bytes(data[at:at + 2], "little"), int.from_bytes(data[at + 6:at + 8], "little")
+        entry += kind == 5
+        changes = range(at + 16, at + 16 + 5 * data[at + 14], 5) if kind == 5 else ()
+        if place := next((c for c in changes if data[c] == 19), 0):   # RBX
+            data[place + 1] ^= 0x10
             break
         at += size
     trace.write_bytes(data)
     done = start("replay", bundle("guest-hello"), str(trace), "--vendor", "svm")
-    tap.check(done.returncode == 1 and re.search(rf"^exit {entries - 1} vcpu 0: field rbx recorded 0x[0-9a-f]+ got 0x[0-9a-f]+$", done.stdout, re.M) is not None,
+    tap.check(done.returncode == 1 and re.search(rf"^exit {entry} vcpu 0: answer: field rbx recorded 0x[0-9a-f]+ got 0x[0-9a-f]+$", done.stdout, re.M) is not None,
               "a changed register in a recording is named", done.stdout[-300:] + done.stderr[-300:])
 
 

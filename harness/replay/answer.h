@@ -27,6 +27,7 @@ enum answer_end {
 struct answer_options {
     enum sim_vendor vendor;
     enum answer_mode mode;
+    bool fetch;                  /* the program fetches all groups after each exit, as a VMM may */
     void (*differs)(void *arg, const struct difference *d, u32 exit, u32 vcpu);   /* each one; NULL: only counted */
     void *arg;
 };

@@ -191,6 +191,8 @@ static void turn(struct answer_vcpu *v)
         ready(v);
     if (!v->last)
         compare(v);
+    if (v->answer->options->fetch)
+        answer_hypercall(v->answer, "vcpu_fetch", HYPERCALL_vcpu_fetch, ANSWER_SEL_VCPU(v->number), v->answer->groups, 0, 0, 0, 0);
 }
 
 void answer_vcpu_main(void *arg)

@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes);
 static void replay(const struct course *c, enum sim_vendor vendor, enum answer_mode mode)
 {
     struct answer_result r;
-    answer_run(c, &(struct answer_options){ .vendor = vendor, .mode = mode }, &r);
+    answer_run(c, &(struct answer_options){ .vendor = vendor, .mode = mode, .fetch = mode == ANSWER_LOAD }, &r);
     if (r.end == ANSWER_DONE || (r.rule && !strncmp(r.rule, "MACHINE", 7)))
         return;
     fprintf(stderr, "replay_fuzz: %s: %s\n", vendor == SIM_VMX ? "VMX" : "SVM", r.message);

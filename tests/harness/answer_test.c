@@ -189,7 +189,7 @@ static void goes_on(void **state)
         struct answer_result r = replayed(from, 1, some_wrong, (struct answer_options){ .vendor = to, .mode = ANSWER_CONTINUE, .differs = tell, .arg = &told });
         expect(&r, ANSWER_DONE, EXITS, 0, 3);
         assert_int_equal(told, 3);
-        r = replayed(from, 1, some_wrong, (struct answer_options){ .vendor = to, .mode = ANSWER_LOAD });
+        r = replayed(from, 1, some_wrong, (struct answer_options){ .vendor = to, .mode = ANSWER_LOAD, .fetch = true });
         expect(&r, ANSWER_DONE, EXITS, 0, 0);
     }
 }

@@ -121,6 +121,25 @@ static bool change_mode(struct model *m)
     return true;
 }
 
+/* The VMM has asked for such an exit, in the entry before it. */
+static void asked(struct model *m, u32 exit)
+{
+    const struct vcpu_exit *const x = (const struct vcpu_exit *)m->event[exit].word;
+    for (u32 i = exit; i--;) {
+        struct model_event *const e = &m->event[i];
+        if (e->id != TRACE_entry || e->vcpu != m->event[exit].vcpu)
+            continue;
+        if (x->reason == VCPU_EXIT_EXCEPTION) {
+            e->word[TRACE_WORD_exceptions_and_flags] |= bit(x->u.exception.vector & 31);
+            e->word[TRACE_WORD_dirty_and_want] |= VCPU_GROUP_CONTROL;
+        } else if (x->reason == VCPU_EXIT_INTR_WINDOW || x->reason == VCPU_EXIT_NMI_WINDOW) {
+            e->word[TRACE_WORD_inject_length_and_windows] |= (x->reason == VCPU_EXIT_NMI_WINDOW ? VCPU_WINDOW_NMI : (u64)VCPU_WINDOW_INTR) << 32;
+            e->word[TRACE_WORD_dirty_and_want] |= VCPU_GROUP_INJECT;
+        }
+        return;
+    }
+}
+
 static bool change_reason(struct model *m)
 {
     u32 at;
@@ -142,6 +161,8 @@ static bool change_reason(struct model *m)
         x->u.words[below(6)] = value_of(x->u.words[below(6)]);
     if (x->reason == VCPU_EXIT_IO)
         x->u.io.size = (u8)(1u << below(3));
+    if (below(4))
+        asked(m, at);
     return true;
 }
 

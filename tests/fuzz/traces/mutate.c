@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "abi/vcpu_groups.h"
+#include "arch/x86.h"
 #include "model.h"
 
 size_t LLVMFuzzerMutate(u8 *data, size_t bytes, size_t room);
@@ -43,9 +44,9 @@ static u64 value_of(u64 old)
 static u64 event_of(void)
 {
     static const u8 types[] = { 0, 0, 2, 3, 3, 3, 4, 5, 6, 1, 7 };
-    const u32 type = types[below(array_size(types))], vector = type == 2 ? 2 : type == 3 ? below(32) : below(256);
+    const u32 type = types[below(array_size(types))], vector = type == 2 ? 2 : type == 3 && below(4) ? below(32) : below(256);
     u64 event = VCPU_EVENT_VALID | type << 8 | vector;
-    if (type == 3 && (0x27d00u >> (vector & 31) & 1) != !below(8))
+    if (type == 3 && (VECTORS_WITH_ERROR >> (vector & 31) & 1) != !below(8))
         event |= VCPU_EVENT_ERROR | (u64)below(0x10000) << 32;
     return below(8) ? event : value_of(event);
 }

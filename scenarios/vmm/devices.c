@@ -29,9 +29,9 @@ static u32 port_in(struct vmm_vcpu *v, u16 port, u32 size)
 
 static void vcpu_start(struct vm *vm, u32 number, u32 page)
 {
-    struct vmm_vcpu *target = &vm->vcpu[number];
-    if (number >= vm->vcpu_count || target->started)
+    if (number >= vm->vcpu_count || vm->vcpu[number].started)
         return;
+    struct vmm_vcpu *const target = &vm->vcpu[number];
     target->started = true;
     target->start_page = page;
     vm->started_count++;

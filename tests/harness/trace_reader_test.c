@@ -138,6 +138,7 @@ static void each_rule_has_its_line(void **state)
             { E(exit, tsc), 4, ": tsc: ", "order" },
             { E(exit, id), TRACE_end, ": id: ", "after the end" },
             { E(exit, id), TRACE_interrupt, ": bytes: ", "not the size" },
+            { exit + offset_of(struct trace_exit, vcpu), 2, TRACE_NO_VCPU, ": vcpu: ", "no number" },
             { first + 16, 1, TRACE_WORDS, ": word: ", "no such word" },
             { first + 15, 1, 98, ": bytes: ", "more changes" },
             { value + offset_of(struct trace_value, kind), 1, TRACE_VALUE_COUNT, ": kind: ", "no such kind" },

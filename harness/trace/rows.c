@@ -39,6 +39,9 @@ struct trace_tail trace_tail(const struct trace_event *e)
 static const char *delta_refuse(const struct trace_event *e, const char **field)
 {
     const struct trace_tail tail = trace_tail(e);
+    *field = "vcpu";
+    if (((const struct trace_exit *)e)->vcpu == TRACE_NO_VCPU)
+        return "must be below 65535";
     *field = "word";
     for (u32 i = 0; i < tail.small; i++)
         if (tail.change_small[i].word >= TRACE_WORDS)

@@ -230,6 +230,19 @@ static void a_long_value_is_refused(void **state)
     free(bytes);
 }
 
+/* The number that says "none". */
+static void an_exit_has_a_vcpu(void **state)
+{
+    u64 count, events, at = sizeof(struct trace_packet);
+    u8 *const bytes = made_bytes(1, 1, 1, 40, &count);
+    while (((struct trace_event *)(bytes + at))->id != TRACE_state)
+        at += ((struct trace_event *)(bytes + at))->bytes;
+    ((struct trace_state *)(bytes + at))->vcpu = TRACE_NO_VCPU;
+    assert_false(read_bytes(bytes, count, &events));
+    assert_non_null(strstr(text, ": vcpu: "));
+    free(bytes);
+}
+
 static void a_cpu_stands_in_one_file(void **state)
 {
     char folder[] = "/tmp/orrery-trace-XXXXXX", command[128];
@@ -318,5 +331,5 @@ static void unknown_events_are_skipped(void **state)
 
 TEST_GROUP(trace_reader, cmocka_unit_test(each_cut_is_told), cmocka_unit_test(each_flip_is_told_or_harmless), cmocka_unit_test(each_rule_has_its_line),
            cmocka_unit_test(parts_are_missed), cmocka_unit_test(packets_must_agree),
-           cmocka_unit_test(a_long_value_is_refused), cmocka_unit_test(a_cpu_stands_in_one_file), cmocka_unit_test(one_fault_leaves_the_other_files), cmocka_unit_test(what_is_no_trace_gives_one_line),
+           cmocka_unit_test(a_long_value_is_refused), cmocka_unit_test(an_exit_has_a_vcpu), cmocka_unit_test(a_cpu_stands_in_one_file), cmocka_unit_test(one_fault_leaves_the_other_files), cmocka_unit_test(what_is_no_trace_gives_one_line),
            cmocka_unit_test(unknown_events_are_skipped));

@@ -31,8 +31,10 @@ void trace_flush(struct trace_ring *r)
     lock_drop(&kern()->trace_lock);
     if (written)
         r->told = p->discarded;
-    else
+    else {
         p->discarded += r->events;
+        r->full = true;
+    }
     r->used = TRACE_EMPTY;
     r->events = 0;
     p->begin = r->tsc;
@@ -49,7 +51,7 @@ void *trace_begin(struct cpu *cpu, enum trace_id id, u32 room)
     struct trace_ring *const r = cpu->trace;
     if (r->closed)
         return NULL;
-    if (r->used + room > sizeof(r->bytes)) {
+    if (r->used + room > sizeof(r->bytes) || (r->full && id != TRACE_end)) {
         trace_lose(r);
         return NULL;
     }

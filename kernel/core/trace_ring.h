@@ -19,6 +19,7 @@ struct trace_ring {
     u32 used;              /* bytes of the packet; TRACE_EMPTY: no event */
     u32 events;            /* in it */
     bool last, closed, live;   /* last: nothing but its end comes any more */
+    bool full;             /* a packet was lost, so no words of a vCPU are known: nothing but the end follows */
     bool all;              /* traps and shootdowns, too, which no replay needs */
     u64 tsc, sequence;     /* of the last event */
     u64 told;              /* `discarded` of the last packet written out */

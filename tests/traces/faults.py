@@ -43,7 +43,9 @@ def orrery(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def patched(root: Path, patch: Path, *words: str) -> None:
     """Apply or, with -R, take back. The files are new for make either way."""
-    subprocess.run(["patch", "-s", "-p1", *words, "-i", str(patch)], cwd=root, check=True)
+    subprocess.run(["git", "apply", "-p1", *words, str(patch)], cwd=root, check=True, env=ENV | {"GIT_CEILING_DIRECTORIES": str(root.parent)})
+    for name in re.findall(r"^\+\+\+ b/(\S+)", patch.read_text(), re.M):
+        os.utime(root / name)
 
 
 def caught(patch: Path, trees: "Queue[Path]", recordings: Path) -> tuple[bool, str]:
@@ -53,6 +55,10 @@ def caught(patch: Path, trees: "Queue[Path]", recordings: Path) -> tuple[bool, s
     root = trees.get()
     try:
         patched(root, patch)
+    except subprocess.CalledProcessError as error:
+        trees.put(root)
+        return False, str(error)
+    try:
         built = subprocess.run(["make", "-s", "build/orrery-unicorn", "user"], cwd=root, capture_output=True, text=True)
         if built.returncode:
             return False, built.stdout + built.stderr

@@ -190,5 +190,26 @@ static void room_for_the_end(void **state)
     assert_true(trace_memory_keep(bytes, sizeof(struct trace_packet) + sizeof(struct trace_end), true));
 }
 
+/* A small packet after a large one that found no room: its deltas would be against words that nobody has. */
+static void nothing_follows_a_loss_but_the_end(void **state)
+{
+    struct scene *const s = *state;
+    static const u8 bytes[1000];
+    start(s, false);
+    while (trace_memory_keep(bytes, sizeof(bytes), false))
+        ;
+    s->m->bytes -= sizeof(bytes);
+    const u64 before = s->m->bytes;
+    record(s, 2000);
+    record(s, 10);
+    trace_end(s->cpu, 0);
+    const struct trace_packet *const lost = (const void *)(s->m->data + before), *const p = lost + 1;
+    assert_int_equal(s->m->bytes - before, 2 * sizeof(*p) + sizeof(struct trace_end));
+    assert_int_equal(lost->content_bits, 8 * sizeof(*lost));
+    assert_int_equal(((const struct trace_event *)(p + 1))->id, TRACE_end);
+    assert_int_equal(p->discarded, 2011);   /* machine, too */
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-TEST_GROUP(trace_memory, T(a_trace_is_kept), T(it_is_handed_on_once), T(without_its_end), T(what_is_none_is_not_handed_on), T(more_than_there_is_room_for), T(room_for_the_end));
+TEST_GROUP(trace_memory, T(a_trace_is_kept), T(it_is_handed_on_once), T(without_its_end), T(what_is_none_is_not_handed_on), T(more_than_there_is_room_for), T(room_for_the_end),
+           T(nothing_follows_a_loss_but_the_end));

@@ -126,7 +126,7 @@ static int judge(const struct command *c)
         return 1;
     }
     if (c->passed)
-        printf("replay: %lu exits are none on this machine\n", c->passed);
+        printf("replay: %lu exits passed over: none on this model\n", c->passed);
     printf("replay: %lu exits, %s\n", c->seen, c->options->load ? "nothing compared" : "no difference");
     return 0;
 }

@@ -117,8 +117,8 @@ static int judge(const struct command *c)
 {
     if (c->options->json && !json(c))
         return 2;
-    if (c->differences > 1)
-        printf("replay: %lu differences in %lu exits\n", c->differences, c->seen);
+    if (c->differences && (c->options->go_on || c->differences > 1))
+        printf("replay: %lu difference%s in %lu exits\n", c->differences, c->differences == 1 ? "" : "s", c->seen);
     if (c->differences)
         return 1;
     if (c->seen + c->passed < c->course.exits) {
@@ -126,7 +126,7 @@ static int judge(const struct command *c)
         return 1;
     }
     if (c->passed)
-        printf("replay: %lu exits are none on this machine\n", c->passed);
+        printf("replay: %lu exits passed over: none on this model\n", c->passed);
     printf("replay: %lu exits, %s\n", c->seen, c->options->load ? "nothing compared" : "no difference");
     return 0;
 }

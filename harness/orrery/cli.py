@@ -27,8 +27,8 @@ def _natural(text: str) -> int:
     return value
 
 
-def _add(verbs: argparse._SubParsersAction, name: str, help_text: str, example: str) -> argparse.ArgumentParser:
-    return verbs.add_parser(name, help=help_text, description=help_text, epilog=f"example: {example}\n{STATUS}",
+def _add(verbs: argparse._SubParsersAction, name: str, help_text: str, example: str, status: str = STATUS) -> argparse.ArgumentParser:
+    return verbs.add_parser(name, help=help_text, description=help_text, epilog=f"example: {example}\n{status}",
                             formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
@@ -56,9 +56,11 @@ def parser() -> argparse.ArgumentParser:
     _machine_options(p)
     p.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the recording")
     p.add_argument("--all", action="store_true", help="hypercalls, messages, scheduling, interrupts and shootdowns, too: for looking, no replay needs them")
-    replay.options(_add(verbs, "replay", "replay a recording in the process", "./orrery replay build/recording --vendor svm"))
+    replay.options(_add(verbs, "replay", "replay a recording in the process", "./orrery replay build/recording --vendor svm",
+                        "exit status: 0 no difference, 1 one, 2 bad input"))
     p = _add(verbs, "trace", "look at a recording, import one, change one: orrery-trace; without arguments its commands; and report, shrink",
-             "./orrery trace show build/recording --from 10 --to 20, ./orrery trace report build/recording -o trace.html")
+             "./orrery trace show build/recording --from 10 --to 20, ./orrery trace report build/recording -o trace.html",
+             "exit status: 0 good, 1 not what was asked for (a difference), 2 bad input")
     p.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND ...")
     p = _add(verbs, "list", "list the scenarios", "./orrery list")
     p.add_argument("--json", action="store_true", help="print a JSON list")

@@ -19,9 +19,10 @@ def options(p: argparse.ArgumentParser) -> None:
     p.add_argument("recording", type=Path, metavar="DIR")
     p.add_argument("--vendor", choices=VENDORS, help="model to replay on (default: the recording's)")
     p.add_argument("--continue", dest="go_on", action="store_true", help="report every difference, not only the first")
-    p.add_argument("--kernel-only", action="store_true", help="without the VMM: its recorded answers are given; also for parts of a recording")
-    p.add_argument("--load", action="store_true", help="without the VMM, and nothing is compared; also for imported recordings")
-    p.add_argument("--json", action="store_true", help="print one JSON object (harness/replay_command.c says which) instead of text")
+    mode = p.add_mutually_exclusive_group()
+    mode.add_argument("--kernel-only", action="store_true", help="without the VMM: its recorded answers are given; also for parts of a recording")
+    mode.add_argument("--load", action="store_true", help="without the VMM, and nothing is compared; also for imported recordings")
+    p.add_argument("--json", action="store_true", help="print one JSON object (docs/traces.md says which) instead of text")
 
 
 def _vendor(args: argparse.Namespace, env: dict[str, str]) -> str:
@@ -37,8 +38,12 @@ def _with_vmm(args: argparse.Namespace, env: dict[str, str], scratch: Path) -> l
     if missing or not env["cpus"].isdecimal():
         raise BadInput(f"{args.recording / 'metadata'}: env: {missing[0] if missing else 'cpus'}: {'missing' if missing else 'no number'}"
                        " (--kernel-only and --load do not need it)")
-    scenario = manifest.load(env["scenario"])
-    chosen, cpus = machines.resolve(scenario, "sim", _vendor(args, env), int(env["cpus"]))
+    vendor = _vendor(args, env)
+    try:
+        scenario = manifest.load(env["scenario"])
+        chosen, cpus = machines.resolve(scenario, "sim", vendor, int(env["cpus"]))
+    except BadInput as error:
+        raise BadInput(f"{args.recording / 'metadata'}: env: {error}") from None
     file = scratch / "bundle"
     file.write_bytes(bundles.build(scenario))
     return [str(file), str(args.recording), "--vendor", chosen, "--cpus", str(cpus), "--memory", str(scenario.memory_mb), *machines.sim_line(scenario)]

@@ -36,10 +36,9 @@ void answer_hypercall(struct answer *a, const char *name, u64 number, u64 a0, u6
     program_hypercall(HYPERCALL_shutdown, 1, 0, 0, 0, 0, 0);
 }
 
-void answer_differs(struct answer_vcpu *v, const struct difference *d)
+void answer_differs(struct answer_vcpu *v, const struct difference *d, u32 exit)
 {
     struct answer *const a = v->answer;
-    const u32 exit = v->cursor.turn;
     if (!a->result->differences++) {
         a->result->first = *d;
         a->result->first_exit = exit;

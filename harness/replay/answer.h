@@ -36,7 +36,7 @@ struct answer_result {
     enum answer_end end;
     enum sim_end machine;        /* how the run ended */
     const char *rule;            /* the broken rule's name; NULL: none */
-    u64 exits;                   /* that the kernel reported */
+    u64 exits;                   /* recorded ones that the kernel reported */
     u64 skipped;                 /* recorded ones that no event of this machine makes */
     u64 differences;
     struct difference first;     /* where == NULL: none */

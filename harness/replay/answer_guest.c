@@ -24,7 +24,7 @@ static void resumed(struct answer *a, struct answer_vcpu *v, const struct sim_gu
     struct difference d;
     v->entered = true;
     if (v->told && !compare_resume(&a->machines, &v->left, g, &d))
-        answer_differs(v, &d);
+        answer_differs(v, &d, v->answered);
 }
 
 /* This exit is not one here. */
@@ -33,7 +33,7 @@ static void skip(struct answer *a, struct answer_vcpu *v)
     const u64 reason = trace_words_exit(&v->cursor.words)->reason;
     a->result->skipped++;
     if (a->options->mode == ANSWER_STRICT)
-        answer_differs(v, &(struct difference){ .where = "exit", .field = "reason", .recorded = reason, .got = ANSWER_NONE });
+        answer_differs(v, &(struct difference){ .where = "exit", .field = "reason", .recorded = reason, .got = ANSWER_NONE }, v->cursor.turn);
     answer_skip(v);
 }
 

@@ -15,6 +15,7 @@ struct answer_vcpu {
     struct course_cursor cursor; /* its exit is the one that comes next, or came last */
     struct trace_words left;     /* the words as the VMM left them: what the coming entry loads */
     bool told;                   /* left is what was recorded */
+    u32 answered;                /* the turn that left answers */
     bool entered;                /* in this run */
     bool last;                   /* nothing is recorded after this entry */
     bool moved;                  /* before this kick the guest went on, unseen */
@@ -47,4 +48,4 @@ void answer_hypercall(struct answer *a, const char *name, u64 number, u64 a0, u6
 void answer_vcpu_main(void *vcpu);
 bool answer_guest(struct engine *e, struct sim_cpu *cpu, struct sim_guest *g, u64 steps, struct engine_event *out);
 void answer_skip(struct answer_vcpu *v);   /* to the next recorded exit, if there is one */
-void answer_differs(struct answer_vcpu *v, const struct difference *d);
+void answer_differs(struct answer_vcpu *v, const struct difference *d, u32 exit);

@@ -62,11 +62,12 @@ static void compare(struct answer_vcpu *v)
     const struct answer *const a = v->answer;
     struct trace_words got;
     struct difference d;
+    a->result->exits++;
     if (a->options->mode == ANSWER_LOAD)
         return;
     gather(v, &got);
     if (!same(a, &v->cursor.words, &got) && !compare_exit(&a->machines, &v->cursor.words, &got, &d))
-        answer_differs(v, &d);
+        answer_differs(v, &d, v->cursor.turn);
 }
 
 /* ---- The answer ---- */
@@ -137,6 +138,7 @@ static bool answer(struct answer_vcpu *v)
     u32 length;
     if (v->cursor.turn + 1 >= recorded->count && !(told && compares))
         return false;
+    v->answered = v->cursor.turn;
     u32 dirty = pass(v, &length) | v->owed;
     v->owed = 0;
     v->told = told && compares;
@@ -168,7 +170,6 @@ static void run(struct answer_vcpu *v)
 {
     v->entered = false;
     answer_hypercall(v->answer, "vcpu_run", HYPERCALL_vcpu_run, ANSWER_SEL_VCPU(v->number), 0, 0, 0, 0, 0);
-    v->answer->result->exits++;
     if (v->answer->options->mode != ANSWER_LOAD)
         read_page(v);
 }

@@ -115,7 +115,7 @@ static int cut(struct cut *c, const char *name, const char *folder, const char *
     if (!w || !copy(c, &t, w))
         status = tool_refuse(name, "no memory");
     else if (!c->kept)
-        status = tool_refuse("--exits", "the trace has none of these exits");
+        status = tool_refuse(name, "it has none of these exits");
     else
         status = save(&t, w, name, folder, exits);
     trace_writer_free(w);

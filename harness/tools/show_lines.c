@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "trace/details.h"
 #include "tools/show.h"
 #include "tools/tools.h"
@@ -42,7 +43,9 @@ static void exit_write(FILE *out, const struct walk *k)
     }
     fprintf(out, "%s", trace_reason_name(trace_words_exit(k->words)->reason));
     for (u32 i = 0, count = details(k->words, d); i < count; i++)
-        if (d[i].text)
+        if (strcmp(d[i].name, "direction") == 0)
+            fprintf(out, " %s", d[i].text);
+        else if (d[i].text)
             fprintf(out, " %s %s", d[i].name, d[i].text);
         else
             fprintf(out, d[i].hex ? " %s 0x%lx" : " %s %lu", d[i].name, d[i].value);

@@ -178,6 +178,7 @@ static const struct detail details[] = {
     {VCPU_EXIT_ENTRY_FAILED, "entry_failed.check", U(entry_failed.check), {.u.entry_failed.check = VCPU_CHECK('G', 2)}, 1},
     {VCPU_EXIT_HLT, "reason", offset_of(struct vcpu_exit, reason), 4, {.insn_len = 1}, 1},
     {VCPU_EXIT_HLT, "insn_len", offset_of(struct vcpu_exit, insn_len), 4, {.insn_len = 1}, 2},
+    {VCPU_EXIT_IO, "insn_len", offset_of(struct vcpu_exit, insn_len), 4, {.insn_len = 1, .u.io.size = 1}, 1},   /* none any more */
     {VCPU_EXIT_HLT, "raw_reason", offset_of(struct vcpu_exit, raw_reason), 8, {.insn_len = 1}, 4},
     {VCPU_EXIT_MMIO, "raw_info2", offset_of(struct vcpu_exit, raw_info2), 8, {.u.mmio.access = 1}, 8},
     {VCPU_EXIT_IO, "raw_info1", offset_of(struct vcpu_exit, raw_info1), 8, {.u.io.size = 1}, 0x10000},

@@ -151,6 +151,7 @@ def views(tap: Tap, folder: Path) -> None:
               "the value of an OUT is that of RAX", str(out[:1]))
     lines = call(TRACE, "show", folder).stdout.splitlines()
     tap.check(sorted((int(line.split()[2]), int(line.split()[0])) for line in lines) == sorted(found), "show has a line for each exit", f"{len(lines)}")
+    tap.check(sum("  IO out port 0x3f8 size 1 value 0x" in line for line in lines) > 50, "an OUT reads as one", lines[5])
     some = call(TRACE, "show", folder, "--vcpu", 1, "--from", 3, "--to", 5).stdout.splitlines()
     tap.check(some == [line for line in lines if re.match(r"[345] vcpu 1 ", line)] and len(some) == 3, "show of some exits of one vCPU", "\n".join(some))
 

@@ -216,7 +216,7 @@ def cut_and_diff(tap: Tap, scratch: Path) -> None:
     tap.check(names[:3] == ["machine", "state", "exit"] and names[-1] == "end" and tool("check", small).returncode == 0, "it begins with a state and is whole", str(names))
     done = tool("cut", whole, "--exits", "0:5,1:0,0:0-1", "-o", small)
     tap.check(done.returncode == 0 and len(words.turns(small, 0)) == 3 and len(words.turns(small, 1)) == 1, "cut --exits takes ranges of several vCPUs", done.stderr)
-    for args, why in ((["--exits", "3,"], "list of exits"), (["--exits", "1-x"], "list of exits"), (["--exits", "99"], "none of these"), (["--from", "x"], "--from"), ([], "-o")):
+    for args, why in ((["--exits", "3,"], "list of exits"), (["--exits", "1-x"], "list of exits"), (["--exits", "99"], "none of these exits"), (["--from", "x"], "--from"), ([], "-o")):
         done = tool("cut", whole, *args, *(["-o", scratch / "no"] if args else []))
         tap.check(one_line(done) and why in done.stderr and not (scratch / "no").exists(), f"cut {' '.join(args)}: refused in one line", done.stderr)
     changed = SAMPLES / "kvm-vmx.txt"

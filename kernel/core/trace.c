@@ -29,9 +29,9 @@ void trace_flush(struct trace_ring *r)
     lock_take(&kern()->trace_lock);
     const bool written = output(r);
     lock_drop(&kern()->trace_lock);
-    if (written)
+    if (written) {
         r->told = p->discarded;
-    else {
+    } else {
         p->discarded += r->events;
         r->full = true;
     }
@@ -51,13 +51,13 @@ void *trace_begin(struct cpu *cpu, enum trace_id id, u32 room)
     struct trace_ring *const r = cpu->trace;
     if (r->closed)
         return NULL;
+    const u64 sequence = atomic_fetch_add(&cpu->kern->trace_sequence, 1), tsc = mach_tsc_read();
+    if (r->used > TRACE_EMPTY && (tsc - r->tsc >= GAP || sequence - r->sequence >= GAP))
+        trace_flush(r);
     if (r->used + room > sizeof(r->bytes) || (r->full && id != TRACE_end)) {
         trace_lose(r);
         return NULL;
     }
-    const u64 sequence = atomic_fetch_add(&cpu->kern->trace_sequence, 1), tsc = mach_tsc_read();
-    if (r->used > TRACE_EMPTY && (tsc - r->tsc >= GAP || sequence - r->sequence >= GAP))
-        trace_flush(r);
     if (r->used == TRACE_EMPTY) {
         r->packet.begin = tsc;
         r->packet.sequence = sequence;

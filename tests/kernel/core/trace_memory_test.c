@@ -210,6 +210,25 @@ static void nothing_follows_a_loss_but_the_end(void **state)
     assert_int_equal(p->discarded, 2011);   /* machine, too */
 }
 
+/* The event that a packet makes room for because it is far from the one before: if that packet finds no room, it is lost, too. */
+static void nothing_follows_a_loss_at_a_gap(void **state)
+{
+    struct scene *const s = *state;
+    static const u8 bytes[1000];
+    start(s, false);
+    record(s, 200);
+    while (trace_memory_keep(bytes, sizeof(bytes), false))
+        ;
+    s->m->bytes -= sizeof(bytes);
+    const u64 before = s->m->bytes;
+    atomic_add(&s->f->k->trace_sequence, bit(31));
+    record(s, 1);
+    trace_end(s->cpu, 0);
+    const struct trace_packet *const lost = (const void *)(s->m->data + before), *const p = lost + 1;
+    assert_int_equal(s->m->bytes - before, 2 * sizeof(*p) + sizeof(struct trace_end));
+    assert_int_equal(p->discarded, 202);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 TEST_GROUP(trace_memory, T(a_trace_is_kept), T(it_is_handed_on_once), T(without_its_end), T(what_is_none_is_not_handed_on), T(more_than_there_is_room_for), T(room_for_the_end),
-           T(nothing_follows_a_loss_but_the_end));
+           T(nothing_follows_a_loss_but_the_end), T(nothing_follows_a_loss_at_a_gap));

@@ -50,6 +50,19 @@ def record_and_replay(tap: Tap, scratch: Path, scenario: str) -> None:
                       replay.stdout[-800:] + replay.stderr[-500:])
 
 
+def instructions(tap: Tap, folder: Path) -> None:
+    """Bytes that the machine gives of an instruction are those its VMM reads there, through a walk of its own."""
+    count, now = 0, ""
+    wrong = []
+    for event in map(json.loads, orrery("trace", "show", "--json", str(folder)).stdout.splitlines()):
+        if event["event"] == "exit":
+            now = event.get("instruction", "")
+        elif event["event"] == "value" and now and len(event["data"]) == 30:   # 15 bytes: no word of a page table
+            count += 1
+            wrong += [f"exit {event['n']}: {now}, read {event['data']}"] if event["data"] != now else []
+    tap.check(count > 0 and not wrong, f"{count} instructions that SVM gives are what the VMM reads", "\n".join(wrong[:3]))
+
+
 def planted_difference(tap: Tap, scratch: Path) -> None:
     user = changed_vmm(scratch)
     for on, vendor in MACHINES:
@@ -103,6 +116,7 @@ def run(tap: Tap) -> None:
         record_and_replay(tap, Path(name), "guest-modes")
         record_and_replay(tap, Path(name), "guest-smp")
         record_and_replay(tap, Path(name), "guest-hello")
+        instructions(tap, Path(name) / "sim-svm")
         planted_difference(tap, Path(name))
         go_on(tap, Path(name))
         broken_files(tap, Path(name))

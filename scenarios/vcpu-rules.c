@@ -81,8 +81,7 @@ static void begin(u64 rip, u64 rflags)
 
 static bool is_out(u32 reason, u16 port)
 {
-    return reason == VCPU_EXIT_IO && state->exit.u.io.port == port && !state->exit.u.io.in && !state->exit.u.io.string &&
-           state->exit.u.io.size == 1;
+    return reason == VCPU_EXIT_IO && state->exit.u.io.port == port && !state->exit.u.io.in && !state->exit.u.io.string && state->exit.u.io.size == 1;
 }
 
 static void fetch(u32 groups)
@@ -92,8 +91,7 @@ static void fetch(u32 groups)
 
 static enum status guest_map(u64 page, u64 from, u32 rights)
 {
-    return hv_delegate(PROGRAM_SEL_PD, PROGRAM_SEL_PD, (PROGRAM_MEMORY >> PAGE_BITS) + from, page,
-                       DELEGATE(1, rights, SPACE_MEMORY, SPACE_GUEST));
+    return hv_delegate(PROGRAM_SEL_PD, PROGRAM_SEL_PD, (PROGRAM_MEMORY >> PAGE_BITS) + from, page, DELEGATE(1, rights, SPACE_MEMORY, SPACE_GUEST));
 }
 
 static void guest_unmap(u64 page)
@@ -109,8 +107,7 @@ static void startup(void)
     const u32 groups = state->capabilities & VCPU_GROUP_ALL & ~VCPU_GROUP_FPU;
     rule(2, (state->valid & groups) == groups, "STARTUP brings every group");
     rule(11, state->version == VCPU_STATE_VERSION, "version");
-    rule(8, state->rip == 0xfff0 && state->seg[VCPU_SEG_CS].base == 0xffff0000 && state->seg[VCPU_SEG_CS].selector == 0xf000,
-         "reset state: first instruction");
+    rule(8, state->rip == 0xfff0 && state->seg[VCPU_SEG_CS].base == 0xffff0000 && state->seg[VCPU_SEG_CS].selector == 0xf000, "reset state: first instruction");
     rule(8, state->rflags == 2 && (state->cr0 & 0x80000001) == 0 && state->efer == 0, "reset state: real mode");
     rule(4, state->pending == 0, "nothing pending at first");
     for (u32 i = VCPU_SEG_ES; i <= VCPU_SEG_GS; i++)
@@ -217,6 +214,10 @@ static void memory(void)
          "and the exit says which rights are there");
     rule(9, ram[7 * PAGE_SIZE] == 0x70, "the page is unchanged");
     guest_unmap(3);
+    guest_unmap(2);
+    begin(RULES_LAST, 2);
+    rule(9, run() == VCPU_EXIT_MMIO && state->exit.u.mmio.gpa == 0x3000, "an instruction at the end of a page does not need the one behind it");
+    must(guest_map(2, 2, RIGHT_MEMORY), "map");
     must(guest_map(3, 3, RIGHT_MEMORY), "map");
 }
 
@@ -359,8 +360,7 @@ static void set_up(void)
     must(hv_sm_create(PROGRAM_SEL_PD, SEL_GO, 0), "semaphore");
     must(hv_sm_create(PROGRAM_SEL_PD, SEL_ACK, 0), "semaphore");
     struct thread_config c = {
-        .number = 1, .cpu = 1, .priority = p->priority, .ec = SEL_HELPER, .sc = SEL_HELPER_SC,
-        .stack_top = helper_stack + STACK_BYTES, .entry = helper_entry,
+        .number = 1, .cpu = 1, .priority = p->priority, .ec = SEL_HELPER, .sc = SEL_HELPER_SC, .stack_top = helper_stack + STACK_BYTES, .entry = helper_entry,
     };
     must(thread_create(&c, &helper), "helper");
     c = (struct thread_config){ .number = 2, .cpu = self.cpu, .ec = SEL_HANDLER, .stack_top = handler_stack + STACK_BYTES };

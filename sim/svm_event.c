@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Which events of the engine are intercepted and what the exit reports (AMD APM 2 15.7 to 15.14, 15.25, appendix C); what is not is executed by
  * guest_exec.c. Without next-RIP save and decode assists the fields they fill read 0, but for I/O, whose next RIP is in EXITINFO2. */
+#include <string.h>
 #include "guest_exec.h"
 #include "svm_model.h"
 
@@ -11,6 +12,15 @@ static bool exits(struct svm_cpu *c, const struct engine_event *e, u64 code, u64
     if (svm_has(c, CPUID_SVM_NRIP))
         c->vmcb.next_rip = c->guest.rip + guest_insn_len(e);
     return true;
+}
+
+/* The instruction of a data fault, as far as the engine could fetch it (15.8.4). */
+static void tell_bytes(struct svm_cpu *c, const struct engine_event *e, bool of_fetch)
+{
+    if (!svm_has(c, CPUID_SVM_DECODE) || of_fetch)
+        return;
+    c->vmcb.fetched_bytes = min(e->fetched_bytes, (u8)sizeof(e->fetched));
+    memcpy(c->vmcb.insn_bytes, e->fetched, c->vmcb.fetched_bytes);
 }
 
 static u8 map_byte(struct sim_cpu *cpu, u64 phys)
@@ -79,6 +89,8 @@ static bool event_exception(struct sim_cpu *cpu, struct engine_event *e)
             guest_debug(g, e);   /* what the handler would find (15.12.2) */
         svm_exit_code(c, SVM_EXIT_EXCEPTION + (e->vector & 31), e->error_valid ? e->error : 0,
                       e->vector == VECTOR_PF ? e->address : 0);
+        if (e->vector == VECTOR_PF)
+            tell_bytes(c, e, e->error & PF_FETCH);
         return true;
     }
     guest_exception(g, e);
@@ -100,6 +112,7 @@ static bool event_nested(struct sim_cpu *cpu, struct engine_event *e)
     else
         error |= f.error & (SVM_NPF_PRESENT | SVM_NPF_RESERVED);
     svm_exit_code(c, SVM_EXIT_NPF, error | (table ? SVM_NPF_TABLE : SVM_NPF_FINAL), e->gpa);
+    tell_bytes(c, e, e->access & RIGHT_X);
     return true;
 }
 

@@ -15,6 +15,7 @@ void svm_exit_code(struct svm_cpu *c, u64 code, u64 info1, u64 info2)
     c->vmcb.exit_info1 = info1;
     c->vmcb.exit_info2 = info2;
     c->vmcb.next_rip = 0;
+    c->vmcb.fetched_bytes = 0;   /* what stands behind it stays (15.8.4) */
 }
 
 /* What the processor writes at #VMEXIT; the rest of the page stays as software left it. */

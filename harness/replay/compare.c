@@ -225,6 +225,14 @@ static bool raw_differs(const struct comparing *c, const struct vcpu_exit *a, co
            (second && differ(c->d, c->where, "raw_info2", a->raw_info2, b->raw_info2));
 }
 
+/* A machine need not tell them. */
+static bool instruction_differs(const struct comparing *c)
+{
+    const u64 *const a = &c->recorded->word[TRACE_WORD_instruction0], *const b = &c->got->word[TRACE_WORD_instruction0];
+    return c->m->same_vendor && a[1] >> 56 && b[1] >> 56 &&
+           (differ(c->d, c->where, "instruction0", a[0], b[0]) || differ(c->d, c->where, "instruction1", a[1], b[1]));
+}
+
 static u64 event_of(u64 word)
 {
     return !(word & VCPU_EVENT_VALID) ? 0 : word & VCPU_EVENT_ERROR ? word : word & LOW;
@@ -255,7 +263,7 @@ bool compare_exit(const struct compare_machines *m, const struct trace_words *re
              differ(d, c.where, "pending", event_of(recorded->word[TRACE_WORD_pending]), event_of(got->word[TRACE_WORD_pending])) ||
              differ(d, c.where, "valid", trace_valid(recorded) & groups, trace_valid(got) & groups) ||
              groups_differ(&c, (trace_valid(recorded) | trace_known(recorded)) & (trace_valid(got) | trace_known(got)) & groups) ||
-             raw_differs(&c, a, b));
+             raw_differs(&c, a, b) || instruction_differs(&c));
 }
 
 bool compare_answer(const struct compare_machines *m, const struct trace_words *recorded, const struct trace_words *got, struct difference *d)

@@ -225,7 +225,9 @@ static bool event_other(const struct vcpu_exit *x, enum sim_vendor vendor, struc
 bool replay_event(const struct trace_words *w, enum sim_vendor vendor, struct sim_guest *g, struct engine_event *out)
 {
     const struct vcpu_exit *x = trace_words_exit(w);
-    *out = (struct engine_event){.insn_len = x->insn_len};
+    const u8 *const instruction = (const u8 *)word(w, TRACE_WORD_instruction0);
+    *out = (struct engine_event){.insn_len = x->insn_len, .fetched_bytes = instruction[sizeof(out->fetched)]};
+    memcpy(out->fetched, instruction, sizeof(out->fetched));
     switch (x->reason) {
     case VCPU_EXIT_IO:
         return event_io(x, out);

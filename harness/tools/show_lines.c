@@ -31,6 +31,15 @@ static u32 changes(FILE *out, const struct walk *k)
     return count;
 }
 
+static void instruction_write(FILE *out, const u8 instruction[16])
+{
+    const u32 count = min(instruction[15], (u8)15);
+    if (count)
+        fprintf(out, " bytes ");
+    for (u32 i = 0; i < count; i++)
+        fprintf(out, "%02x", instruction[i]);
+}
+
 static void exit_write(FILE *out, const struct walk *k)
 {
     struct detail d[DETAILS_MAX];
@@ -52,6 +61,7 @@ static void exit_write(FILE *out, const struct walk *k)
     event_text(pending, event);
     if (pending & VCPU_EVENT_VALID)
         fprintf(out, " pending %s", event);
+    instruction_write(out, (const u8 *)&k->words->word[TRACE_WORD_instruction0]);
     fprintf(out, " |");
     (void)changes(out, k);
 }

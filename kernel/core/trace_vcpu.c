@@ -94,6 +94,8 @@ void trace_exit(struct cpu *cpu, struct vcpu *v)
         mach_copy(head, &v->state->exit, sizeof(v->state->exit));
         head[TRACE_WORD_reason_and_length] = v->reason | (head[TRACE_WORD_reason_and_length] & ~0xfffffffful);
         head[TRACE_WORD_pending] = v->state->pending;
+        if (cpu->kern->virt->instruction)
+            cpu->kern->virt->instruction(v, &head[TRACE_WORD_instruction0]);
         head[TRACE_WORD_valid_and_known] = v->valid | (u64)groups << 32;
         collect(cpu, v, groups);
         delta(cpu, e, v, head, groups);

@@ -52,6 +52,8 @@ struct virt_ops {
     struct resume *(*enter)(struct cpu *cpu, struct vcpu *v);               /* last steps before entry: current VMCS, tag, root, windows */
     /* exit: written, never read: it stands in the state page. vcpu.inject: the event that was not delivered, else 0. */
     enum virt_exit (*exit)(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, struct vcpu_exit *exit);
+    /* Bytes of the instruction of the last exit, as abi/trace_words.h has them. NULL: never told. */
+    void (*instruction)(const struct vcpu *v, u64 words[2]);
     void (*flush)(struct cpu *cpu);                          /* drop all nested translations of this CPU */
 };
 extern const struct virt_ops virt_vmx, virt_svm;

@@ -204,5 +204,6 @@ const struct virt_ops virt_svm = {
     .open = svm_open,
     .enter = svm_enter,
     .exit = svm_exit,
+    .instruction = svm_instruction,
     .flush = svm_flush,
 };

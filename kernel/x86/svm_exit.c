@@ -220,3 +220,14 @@ enum virt_exit svm_exit(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, str
     neutral(cpu, v, code, row, e);
     return VIRT_EXIT_VMM;
 }
+
+/* With decode assists, at #PF and nested faults (15.8.4). Other exits clear the count, but those that the kernel makes itself do not come from there. */
+seldom void svm_instruction(const struct vcpu *v, u64 words[2])
+{
+    const u64 raw[2] = { vmcb_get(v, VMCB(fetched_bytes)), vmcb_get(v, VMCB(fetched_bytes) + 8) };
+    const u32 count = v->reason == VCPU_EXIT_MMIO || v->reason == VCPU_EXIT_EXCEPTION ? raw[0] & 0xf : 0;
+    words[0] = 0;
+    words[1] = (u64)count << 56;
+    for (u32 i = 0; i < count; i++)
+        words[i / 8] |= (u64)((const u8 *)raw)[1 + i] << i % 8 * 8;
+}

@@ -50,3 +50,4 @@ u32 svm_diagnose(const struct vcpu *v);   /* VMRUN refused it: the VCPU_CHECK id
 
 /* svm_exit.c */
 enum virt_exit svm_exit(struct cpu *cpu, struct vcpu *v, u64 trap, u64 info, struct vcpu_exit *exit);
+void svm_instruction(const struct vcpu *v, u64 words[2]);

@@ -64,4 +64,6 @@
     outb %al, $1
     iretw
 
-    .org 0x1400
+    .org RULES_LAST
+    jmpw *0x3000
+    .org 0x2000

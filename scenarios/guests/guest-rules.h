@@ -14,3 +14,4 @@
 #define RULES_HANDLER    0x1200   /* of RULES_VECTOR: OUT to the port of that number; IRET */
 #define RULES_UD_HANDLER 0x1240   /* of #UD: OUT to port 6; IRET */
 #define RULES_DB_HANDLER 0x1280   /* of #DB: eax = DR6, bx = IP that was pushed; OUT to port 1; IRET */
+#define RULES_LAST       0x1ffc   /* jump to where the word at 0x3000 says: the end of a page */

@@ -36,6 +36,7 @@ struct engine_event {
     u32 access;          /* RIGHT_* */
     bool gva_valid;
     u64 steps;           /* instructions executed before this event */
+    u8 fetched[15], fetched_bytes;   /* data fault of an instruction: its bytes and what follows, as far as they can be fetched; 0: none, or not told */
 };
 
 /* Architectural state of a guest, loaded from VMCS or VMCB by the model, stored back by it. */

@@ -40,6 +40,7 @@ struct guest_insn {
     u8 operand_size, address_size;   /* bytes */
 };
 void guest_decode(struct guest_run *r, struct guest_insn *i);
+u32 guest_fetch(struct guest_run *r, u8 bytes[15]);   /* at RIP; returns how many could be fetched */
 
 /* guest_event.c: what a stop means. True: *r->out is filled; false: handled, go on. */
 bool guest_describe(struct guest_run *r);

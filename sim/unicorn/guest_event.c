@@ -27,6 +27,13 @@ static bool report(struct guest_run *r, enum engine_event_kind kind, const struc
     return true;
 }
 
+/* What an SVM processor may tell of the instruction that made a data fault (AMD APM 2 15.8.4). */
+static void fetched(struct guest_run *r)
+{
+    if (r->nested.format == SIM_NPT && r->fault_access != RIGHT_X && !r->core->stop.delivering)
+        r->out->fetched_bytes = (u8)guest_fetch(r, r->out->fetched);
+}
+
 /* To be delivered when the run goes on. */
 static bool raise(struct guest_run *r, u32 vector, u32 error, u64 address)
 {
@@ -37,6 +44,8 @@ static bool raise(struct guest_run *r, u32 vector, u32 error, u64 address)
         r->out->error_valid = has_error(vector);
         r->out->address = address;
         r->out->info = vector == VECTOR_DB ? c->exception->dr[6] & 0xe00f : 0;
+        if (vector == VECTOR_PF)
+            fetched(r);
         return report(r, EVENT_EXCEPTION, NULL);
     }
     if (vector == VECTOR_PF)
@@ -245,6 +254,7 @@ static bool nested_fault(struct guest_run *r)
     r->out->gva_valid = true;
     r->out->access = r->fault_access;
     r->out->info = r->fault_table;
+    fetched(r);
     return report(r, EVENT_NESTED_FAULT, NULL);
 }
 

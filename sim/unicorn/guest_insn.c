@@ -77,18 +77,23 @@ static void decode_0f(struct guest_insn *i, u32 n)
     }
 }
 
-void guest_decode(struct guest_run *r, struct guest_insn *i)
+u32 guest_fetch(struct guest_run *r, u8 bytes[15])
 {
     const struct lib_env *env = r->core->env;
-    const bool code64 = guest_code64(r->core), code32 = env->hflags & LIB_CS32;
-    const u64 linear = code64 ? env->rip : (u32)(env->rip + env->seg[VCPU_SEG_CS].base);
+    const u64 linear = guest_code64(r->core) ? env->rip : (u32)(env->rip + env->seg[VCPU_SEG_CS].base);
     const enum core_mode mode = (env->hflags & LIB_CPL) == 3 ? CORE_CPL3 : CORE_SUPERVISOR;
     const u32 first = (u32)min(15ul, PAGE_SIZE - (linear & PAGE_MASK));
+    if (!guest_read(r, linear, bytes, first, RIGHT_X, mode))
+        return 0;
+    return first < 15 && guest_read(r, linear + first, bytes + first, 15 - first, RIGHT_X, mode) ? 15 : first;
+}
+
+void guest_decode(struct guest_run *r, struct guest_insn *i)
+{
+    const bool code64 = guest_code64(r->core), code32 = r->core->env->hflags & LIB_CS32;
     *i = (struct guest_insn){0};
-    if (!guest_read(r, linear, i->bytes, first, RIGHT_X, mode))
+    if (!guest_fetch(r, i->bytes))
         return;
-    if (first < 15)
-        (void)!guest_read(r, linear + first, i->bytes + first, 15 - first, RIGHT_X, mode);
     const u32 n = prefixes(i, code64, code32);
     const u8 op = i->bytes[n];
     i->opcode = op;

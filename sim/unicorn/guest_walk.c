@@ -87,6 +87,7 @@ static enum core_answer page_fault(const struct walk *w, u32 why, struct core_pa
 {
     const struct sim_guest *g = w->r->g;
     const bool marks_fetch = (g->efer & EFER_NXE && g->cr4 & CR4_PAE) || g->cr4 & CR4_SMEP;
+    w->r->fault_access = w->access;
     page->vector = 14;
     page->error = why | (w->access == RIGHT_W ? ERROR_W : 0) | (w->mode == CORE_CPL3 ? ERROR_U : 0) |
                   (w->access == RIGHT_X && marks_fetch ? ERROR_I : 0);

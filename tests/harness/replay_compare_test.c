@@ -266,6 +266,27 @@ static void what_vendors_say_differently_is_equal(void **state)
     }
 }
 
+/* Only of one vendor, and if both machines gave some. */
+static void instructions_are_compared(void **state)
+{
+    for (u32 same = 0; same < 2; same++)
+        for (u32 i = TRACE_WORD_instruction0; i <= TRACE_WORD_instruction1; i++) {
+            const struct compare_machines m = machines(SIM_SVM, same);
+            struct trace_words recorded, got;
+            struct difference d;
+            words_long_mode(&recorded);
+            got = recorded;
+            recorded.word[TRACE_WORD_instruction0] = 0x038b48;
+            recorded.word[TRACE_WORD_instruction1] = 3ul << 56;
+            assert_true(compare_exit(&m, &recorded, &got, &d) && compare_exit(&m, &got, &recorded, &d));
+            got = recorded;
+            assert_true(compare_exit(&m, &recorded, &got, &d));
+            got.word[i] ^= 4;
+            assert_int_equal(compare_exit(&m, &recorded, &got, &d), !same);
+            assert_true(!same || strcmp(d.field, i == TRACE_WORD_instruction0 ? "instruction0" : "instruction1") == 0);
+        }
+}
+
 static void groups_that_one_lacks_are_not_compared(void **state)
 {
     struct compare_machines m = machines(SIM_VMX, false);
@@ -311,4 +332,4 @@ static void a_difference_is_a_line(void **state)
 #define T cmocka_unit_test
 TEST_GROUP(replay_compare, T(each_field_of_an_exit_is_named), T(each_field_of_an_answer_is_named), T(each_field_of_a_resume_is_named),
            T(a_resume_has_window_and_event), T(each_detail_of_a_reason_is_named), T(control_words_are_compared), T(what_vendors_say_differently_is_equal),
-           T(groups_that_one_lacks_are_not_compared), T(a_difference_is_a_line));
+           T(groups_that_one_lacks_are_not_compared), T(instructions_are_compared), T(a_difference_is_a_line));

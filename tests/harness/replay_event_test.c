@@ -139,6 +139,25 @@ static void nested_faults(void **state)
     round_trip((struct engine_event){.kind = EVENT_NESTED_FAULT, .gpa = 0x7f008, .access = 3, .gva = 0x1000, .gva_valid = true, .info = 1}, VCPU_EXIT_MMIO, 0);
 }
 
+/* An event has the bytes that were recorded; more than there can be is the model's to refuse. */
+static void instruction_bytes(void **state)
+{
+    struct engine_event e;
+    struct sim_guest guest = {0};
+    made(SIM_SVM, (struct engine_event){.kind = EVENT_NESTED_FAULT, .gpa = 0x7f000, .access = 1}, VCPU_EXIT_MMIO, 0);
+    u8 *const instruction = (u8 *)&recorded.word[TRACE_WORD_instruction0];
+    for (u32 count = 0; count < 256; count++) {
+        for (u32 i = 0; i < 15; i++)
+            instruction[i] = i < count ? (u8)(0x90 + i) : 0;
+        instruction[15] = (u8)count;
+        assert_true(replay_event(&recorded, SIM_SVM, &guest, &e));
+        assert_int_equal(e.fetched_bytes, count);
+        assert_memory_equal(e.fetched, instruction, sizeof(e.fetched));
+    }
+    made_again(SIM_SVM, SIM_SVM, 0);
+    made_again(SIM_SVM, SIM_VMX, 0);
+}
+
 static void control_registers(void **state)
 {
     round_trip((struct engine_event){.kind = EVENT_MOV_CR, .insn_len = 4, .cr = {.number = 8, .gpr = 5, .write = 1}}, VCPU_EXIT_CR, 0);
@@ -255,6 +274,6 @@ static void rcx_is_kept(void **state)
 }
 
 #define T cmocka_unit_test
-TEST_GROUP(replay_event, T(instructions), T(ports), T(undelivered_events), T(hypercalls), T(nested_faults), T(control_registers), T(exceptions), T(triple_fault),
+TEST_GROUP(replay_event, T(instructions), T(ports), T(undelivered_events), T(hypercalls), T(nested_faults), T(instruction_bytes), T(control_registers), T(exceptions), T(triple_fault),
            T(other_instructions), T(own_instructions), T(the_kernels_own_have_no_event), T(windows), T(nobody_does),
            T(rcx_is_kept));

@@ -70,6 +70,7 @@ VMCB_AT(event_inj, 0x0a8);
 VMCB_AT(n_cr3, 0x0b0);
 VMCB_AT(clean, 0x0c0);
 VMCB_AT(next_rip, 0x0c8);
+VMCB_AT(fetched_bytes, 0x0d0);
 VMCB_AT(avic_backing, 0x0e0);
 VMCB_AT(es, 0x400);
 VMCB_AT(gdtr, 0x460);

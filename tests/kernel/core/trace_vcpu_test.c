@@ -206,6 +206,47 @@ static void groups_nobody_asked_for(void **state)
     stream_close(s);
 }
 
+#define FAULTS 6u
+static const u8 fetched[FAULTS] = { 15, 7, 8, 0, 9, 1 };   /* bytes of each; after each comes a kick, at the end a CPUID */
+
+static void instruction_is(const struct stream *s, const u64 *word, u32 exit)
+{
+    const bool fault = s->g->vendor == SIM_SVM && exit % 2 == 0 && exit / 2 < FAULTS;
+    u8 expect[16] = { [15] = fault ? fetched[exit / 2] : 0 };
+    memset(expect, 0x81, expect[15]);
+    assert_memory_equal(&word[TRACE_WORD_instruction0], expect, sizeof(expect));
+}
+
+/* The instruction's bytes stand in the words of the exit that the processor gave them with, and of no other: not of one the kernel makes itself. */
+static void an_exit_has_its_instruction(void **state)
+{
+    struct stream *const s = stream_traced(VENDOR(state));
+    struct engine_event fault = { .kind = EVENT_NESTED_FAULT, .gpa = 0x7f008, .access = 1 };
+    u64 word[TRACE_WORDS] = { 0 };
+    u32 exits = 0;
+    memset(fault.fetched, 0x81, sizeof(fault.fetched));
+    for (u32 i = 0; i < FAULTS; i++) {
+        fault.fetched_bytes = fetched[i];
+        guest_does(s->g, fault);
+        assert_int_equal(guest_run(s->g, 0), VCPU_EXIT_MMIO);
+        vcpu_kick(s->cpu, s->g->v);
+        assert_int_equal(guest_run(s->g, 0), VCPU_EXIT_KICKED);
+    }
+    guest_does(s->g, (struct engine_event){ .kind = EVENT_CPUID });
+    assert_int_equal(guest_run(s->g, 0), VCPU_EXIT_CPUID);
+    trace_end(s->cpu, 0);
+    stream_read(s);
+    for (u32 i = 0; i < s->events; i++) {
+        const struct trace_event *const e = s->event[i].e;
+        if (e->id == TRACE_state || e->id == TRACE_exit || e->id == TRACE_entry)
+            stream_apply(word, e);
+        if (e->id == TRACE_exit)
+            instruction_is(s, word, exits++);
+    }
+    assert_int_equal(exits, 2 * FAULTS + 1);
+    stream_close(s);
+}
+
 /* An exit that finds no room is counted, and nothing of the vCPU is written until a state has said again how it stands. */
 static void after_a_loss_comes_a_state(void **state)
 {
@@ -257,5 +298,5 @@ static void the_largest_event_fits(void **state)
     stream_close(s);
 }
 
-GUEST_GROUP(trace_vcpu, GUEST_TEST(deltas_give_the_state_back), GUEST_TEST(an_entry_has_what_was_written), GUEST_TEST(a_state_is_whole),
+GUEST_GROUP(trace_vcpu, GUEST_TEST(deltas_give_the_state_back), GUEST_TEST(an_entry_has_what_was_written), GUEST_TEST(a_state_is_whole), GUEST_TEST(an_exit_has_its_instruction),
             GUEST_TEST(groups_nobody_asked_for), GUEST_TEST(after_a_loss_comes_a_state), GUEST_TEST(the_largest_event_fits));

@@ -75,6 +75,8 @@ int tool_show(int argc, char **argv)
     int status = trace_status(&t);
     if (c.raw && c.json)
         status = tool_refuse("--raw", "not together with --json");
+    else if (c.vcpu != ANY && c.vcpu >= t.vcpus)
+        status = tool_refuse("--vcpu", "the trace has none of this number");
     else if (!show(&t, &c))
         status = 2;
     trace_close(&t);

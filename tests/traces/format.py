@@ -154,6 +154,9 @@ def views(tap: Tap, folder: Path) -> None:
     tap.check(sum("  IO out port 0x3f8 size 1 value 0x" in line for line in lines) > 50, "an OUT reads as one", lines[5])
     some = call(TRACE, "show", folder, "--vcpu", 1, "--from", 3, "--to", 5).stdout.splitlines()
     tap.check(some == [line for line in lines if re.match(r"[345] vcpu 1 ", line)] and len(some) == 3, "show of some exits of one vCPU", "\n".join(some))
+    for words, what in ((("--vcpu", 2), "--vcpu"), (("--raw", "--json"), "--raw")):
+        done = call(TRACE, "show", folder, *words)
+        tap.check(done.returncode == 2 and done.stderr.startswith(f"orrery: {what}: ") and not done.stdout, f"show {' '.join(map(str, words))} is refused", done.stderr)
 
 
 def broken(tap: Tap, folder: Path, scratch: Path) -> None:

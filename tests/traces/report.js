@@ -28,7 +28,8 @@ addEventListener("load", async () => {
         const heading = () => words(detail.querySelector("h3") || detail);
         const state = () => ({ range: range(), picture: picture(), text: words(view) });
         seen.steps = {};
-        const step = async (name, what) => { what(); await frame(); seen.steps[name] = { ...state(), heading: heading(), hash: location.hash }; };
+        const settled = async () => { for (let last = ""; last !== picture();) { last = picture(); await frame(); } };   /* a page that grows draws again */
+        const step = async (name, what) => { what(); await frame(); await settled(); seen.steps[name] = { ...state(), heading: heading(), hash: location.hash }; };
         await step("begin", () => {});
         await step("in", () => act("in"));
         await step("key out", () => press("-"));

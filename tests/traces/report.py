@@ -72,7 +72,7 @@ def used(tap: Tap, seen: dict[str, Any]) -> None:
     for what, good in (("a button zooms in", abs(span["in"] / whole - .5) < .01), ("a key zooms out again", abs(span["key out"] / whole - 1) < .01), ("and in", abs(span["key in"] / whole - .5) < .01),
                        ("an arrow key moves", steps["right"]["range"][0] > steps["key in"]["range"][0] and abs(span["right"] - span["key in"]) < 1),
                        ("Ctrl and wheel zoom", span["wheel"] < span["right"] * .8), ("dragging moves", steps["drag"]["range"][0] > steps["wheel"]["range"][0] and abs(span["drag"] - span["wheel"]) < 1),
-                       ("0 shows all", steps["whole"]["range"] == steps["begin"]["range"] and steps["whole"]["picture"] == steps["begin"]["picture"])):
+                       ("0 shows all", steps["whole"]["range"] == steps["begin"]["range"] and steps["whole"]["picture"] == steps["all reasons"]["picture"] != steps["only"]["picture"])):
         tap.check(good, f"timeline: {what}", str({name: step["range"] for name, step in steps.items()}))
     for before, after in (("begin", "in"), ("key in", "right"), ("right", "wheel"), ("wheel", "drag"), ("whole", "only")):
         tap.check(steps[before]["picture"] != steps[after]["picture"] and steps[before]["text"] != steps[after]["text"], f"timeline: {after}: something else is drawn and said", steps[after]["text"])

@@ -18,7 +18,7 @@ class Bound:
 BOUNDS = (
     Bound("null", ("null",), "", 46),
     Bound("unknown", (), "a number that is no hypercall", 45),
-    Bound("portal-ctrl", ("portal_ctrl",), "", 105),
+    Bound("portal-ctrl", ("portal_ctrl",), "", 81),
     Bound("call-words", ("call", "reply"), "512 words each way, another PD", 750),
     Bound("call-items", ("call",), "512 words, 32 items of 64 capabilities", 7900),
     Bound("reply-items", ("reply",), "512 words, 32 items of 64 capabilities", 7900),

@@ -12,6 +12,7 @@
 #include "replay/answer.h"
 #include "replay/replay.h"
 #include "runner.h"
+#include "trace/details.h"
 #include "unicorn_engine.h"
 
 #define DIFFERENCES_MAX 64u
@@ -34,32 +35,17 @@ struct command {
 
 /* ---- What is printed of an exit ---- */
 
-static void detail(const struct vcpu_exit *x, char *text, u32 bytes)
-{
-    *text = 0;
-    if (x->reason == VCPU_EXIT_IO)
-        snprintf(text, bytes, " %s port 0x%x, %u bytes", x->u.io.in ? "in" : "out", x->u.io.port, x->u.io.size);
-    else if (x->reason == VCPU_EXIT_MMIO)
-        snprintf(text, bytes, " gpa 0x%lx, access %u", x->u.mmio.gpa, x->u.mmio.access);
-    else if (x->reason == VCPU_EXIT_MSR_READ || x->reason == VCPU_EXIT_MSR_WRITE)
-        snprintf(text, bytes, " 0x%x", x->u.msr.index);
-    else if (x->reason == VCPU_EXIT_CR)
-        snprintf(text, bytes, " %u", x->u.cr.number);
-    else if (x->reason == VCPU_EXIT_EXCEPTION)
-        snprintf(text, bytes, " %u", x->u.exception.vector);
-}
-
 /* The exits of this vCPU up to that one. */
 static void print_before(const struct course *c, u32 exit, u32 vcpu)
 {
     struct course_cursor k;
-    char text[80];
     course_begin(&k, c, vcpu);
     for (u32 n = 0; n <= exit && course_exit(&k); n++) {
-        const struct vcpu_exit *const x = trace_words_exit(&k.words);
-        detail(x, text, sizeof(text));
-        if (n + EXITS_BEFORE > exit)
-            printf("  exit %u vcpu %u: %s%s, rip 0x%lx\n", n, vcpu, trace_reason_name(x->reason), text, k.words.word[TRACE_WORD_rip]);
+        if (n + EXITS_BEFORE > exit) {
+            printf("  exit %u vcpu %u: ", n, vcpu);
+            details_write(stdout, &k.words);
+            printf(", rip 0x%lx\n", k.words.word[TRACE_WORD_rip]);
+        }
         (void)course_entry(&k);
     }
 }

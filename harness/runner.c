@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include "choose.h"
+#include "trace/reader.h"
 
 void runner_stop(struct runner *r)
 {
@@ -36,26 +37,18 @@ static void on_console(void *arg, const char *text, u32 bytes)
         fflush(stdout);
 }
 
-static const char *const reason_name[] = {
-#define REASON_NAME(number, name, groups, text) [number] = #name,
-        VCPU_EXIT_LIST(REASON_NAME)
-#undef REASON_NAME
-};
-
 /* What the event says of the reason: the word is small. */
 static void count_exit(struct runner *r, const struct trace_exit *e)
 {
-    const u8 *const number = (const u8 *)(e + 1);
-    const struct trace_small *const change = (const void *)(number + 2);
+    const struct trace_tail tail = trace_tail(&e->event);
     if (e->event.id == TRACE_state)
         r->reason[e->vcpu] = 0;
-    for (u32 i = 0; i < number[0]; i++)
-        if (change[i].word == TRACE_WORD_reason_and_length)
-            r->reason[e->vcpu] = change[i].value;
-    const struct trace_large *const large = (const void *)(change + number[0]);
-    for (u32 i = 0; i < number[1]; i++)
-        if (large[i].word == TRACE_WORD_reason_and_length)
-            r->reason[e->vcpu] = large[i].value;
+    for (u32 i = 0; i < tail.small; i++)
+        if (tail.change_small[i].word == TRACE_WORD_reason_and_length)
+            r->reason[e->vcpu] = tail.change_small[i].value;
+    for (u32 i = 0; i < tail.large; i++)
+        if (tail.change_large[i].word == TRACE_WORD_reason_and_length)
+            r->reason[e->vcpu] = tail.change_large[i].value;
     if (e->event.id == TRACE_exit)
         r->exits[(u32)r->reason[e->vcpu] % VCPU_EXIT_COUNT]++;
 }
@@ -195,7 +188,7 @@ bool runner_json(const struct runner *r, const struct sim_result *result)
     for (u32 i = 0; i < VCPU_EXIT_COUNT; i++) {
         if (!r->exits[i])
             continue;
-        fprintf(f, "%s\"%s\": %lu", between, reason_name[i], r->exits[i]);
+        fprintf(f, "%s\"%s\": %lu", between, trace_reason_name(i), r->exits[i]);
         between = ", ";
     }
     fprintf(f, "}}\n");

@@ -12,7 +12,7 @@ struct runner {
     struct input bundle;
     struct sim_config config;
     FILE *trace, *counts;              /* NULL: not wanted */
-    u64 reason[TRACE_NO_VCPU];         /* by vCPU: word 0 of its last exit */
+    u64 reason[TRACE_NO_VCPU + 1];        /* by vCPU: word 0 of its last exit */
     u64 exits[VCPU_EXIT_COUNT], lost[64];
     struct sim *machine;               /* while it runs */
     /* For who reads along; NULL: nobody. A packet of the machine's trace, whole; false: stop it. The machine, before it runs. */

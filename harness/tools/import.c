@@ -7,13 +7,6 @@
 #include "tools/tools.h"
 #include "trace/import.h"
 
-static bool holds_trace(const char *folder)
-{
-    char name[4096];
-    struct stat status;
-    return snprintf(name, sizeof(name), "%s/metadata", folder) < (int)sizeof(name) && stat(name, &status) == 0;
-}
-
 static bool save(const struct import *in, struct trace_writer *w, const char *file, const char *folder, const char *fault)
 {
     static const char *const vendors[] = { "none", "vmx", "svm" };
@@ -38,7 +31,7 @@ static int read_and_save(const struct import_format *format, const char *file, F
         return save(&in, w, file, folder, NULL) ? 0 : 2;
     snprintf(fault, sizeof(fault), "line %lu (offset 0x%lx): %s: %s", in.line.number, in.line.offset, in.field, in.why);
     (void)tool_refuse(file, fault);
-    if (in.exits && !holds_trace(folder))
+    if (in.exits && !tool_holds_trace(folder))
         save(&in, w, file, folder, fault);
     return 2;
 }

@@ -26,7 +26,7 @@ static bool env_split(const struct tool_list *pairs, struct trace_env *env)
     return true;
 }
 
-static bool holds_trace(const char *folder)
+bool tool_holds_trace(const char *folder)
 {
     char name[4096];
     struct stat status;
@@ -47,7 +47,7 @@ int tool_save(int argc, char **argv)
     if (!trace_open(raw, &t))
         return 2;
     int status = trace_status(&t);
-    if (!trace_whole(&t) && holds_trace(folder))   /* of a fault a line was printed */
+    if (!trace_whole(&t) && tool_holds_trace(folder))   /* of a fault a line was printed */
         status = status ? status : tool_refuse(folder, "holds a trace; the one to replace it is not whole");
     else if (!trace_split(&t, folder, env))
         status = 2;

@@ -42,7 +42,6 @@ static void instruction_write(FILE *out, const u8 instruction[16])
 
 static void exit_write(FILE *out, const struct walk *k)
 {
-    struct detail d[DETAILS_MAX];
     char event[EVENT_TEXT_BYTES];
     const u64 pending = k->words->word[TRACE_WORD_pending];
     fprintf(out, "%ld vcpu %u cpu %u tsc %lu  ", k->exit, k->vcpu, k->item->cpu, k->item->tsc);
@@ -50,14 +49,7 @@ static void exit_write(FILE *out, const struct walk *k)
         fprintf(out, "? (no state of this vCPU so far)");
         return;
     }
-    fprintf(out, "%s", trace_reason_name(trace_words_exit(k->words)->reason));
-    for (u32 i = 0, count = details(k->words, d); i < count; i++)
-        if (strcmp(d[i].name, "direction") == 0)
-            fprintf(out, " %s", d[i].text);
-        else if (d[i].text)
-            fprintf(out, " %s %s", d[i].name, d[i].text);
-        else
-            fprintf(out, d[i].hex ? " %s 0x%lx" : " %s %lu", d[i].name, d[i].value);
+    details_write(out, k->words);
     event_text(pending, event);
     if (pending & VCPU_EVENT_VALID)
         fprintf(out, " pending %s", event);

@@ -39,4 +39,5 @@ struct tool_option {
 };
 /* argv[0] is the subcommand. Fills place[0 .. places), all needed, and options, which end with a name of NULL. False: one line was printed. */
 bool tool_arguments(int argc, char **argv, const struct tool_option *option, const char **place, u32 places);
+bool tool_holds_trace(const char *folder);            /* save.c: one that must not give way to less than a whole one */
 int tool_refuse(const char *what, const char *why);   /* "orrery: WHAT: WHY"; always 2 */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "trace/details.h"
 #include <stdio.h>
+#include <string.h>
 #include "abi/hypercall.h"
 #include "abi/status.h"
 
@@ -117,6 +118,19 @@ u32 details(const struct trace_words *w, struct detail out[DETAILS_MAX])
     case VCPU_EXIT_HYPERCALL: out[0] = hex("number", w->word[TRACE_WORD_rax]); return 1;
     default: return 0;
     }
+}
+
+void details_write(FILE *out, const struct trace_words *w)
+{
+    struct detail d[DETAILS_MAX];
+    fprintf(out, "%s", trace_reason_name(trace_words_exit(w)->reason));
+    for (u32 i = 0, count = details(w, d); i < count; i++)
+        if (strcmp(d[i].name, "direction") == 0)
+            fprintf(out, " %s", d[i].text);
+        else if (d[i].text)
+            fprintf(out, " %s %s", d[i].name, d[i].text);
+        else
+            fprintf(out, d[i].hex ? " %s 0x%lx" : " %s %lu", d[i].name, d[i].value);
 }
 
 /* The kernel that wrote the trace may know more names than this program. */

@@ -13,6 +13,7 @@ struct detail {
 
 /* At an exit. Returns how many. */
 u32 details(const struct trace_words *w, struct detail out[DETAILS_MAX]);
+void details_write(FILE *out, const struct trace_words *w);   /* "IO out port 0x3f8 size 1 value 0x48" */
 /* Names of what the kernel's events number; a number that has none is written into text. STATUS_LIST's, and those of abi/trace.h. */
 #define NAME_TEXT_BYTES 24u
 const char *hypercall_text(u32 number, char text[NAME_TEXT_BYTES]);

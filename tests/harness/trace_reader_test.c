@@ -76,7 +76,7 @@ static void each_flip_is_told_or_harmless(void **state)
 {
     u64 count, events;
     u32 told = 0;
-    u8 *const bytes = made_bytes(2, 2, 2, 14, &count);
+    u8 *const bytes = made_bytes(2, 2, 3, 40, &count);
     for (u64 i = 0; i < count; i++)
         for (u32 bit = 0; bit < 8; bit++) {
             bytes[i] ^= (u8)(1u << bit);

@@ -239,7 +239,7 @@ build/bench/replay_rate: bench/replay_rate.c $(TRACE_C:%.c=build/plain/%.o) $(RE
 # gcc links with all code in view: short functions of other files are inlined, on every path. clang's build has no linker for that here.
 # What runs once, or says what went wrong, is built small.
 BAREFLAGS := -O2 -g -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only
-SMALL := $(patsubst %,kernel/core/%.c,boot_cpus elf hypercall_call ipc ipc_message ptab_life range root sched_fair trace trace_memory trace_trap trace_vcpu vcpu_life) \
+SMALL := $(patsubst %,kernel/core/%.c,boot_cpus elf hypercall_call hypercall_trace ipc ipc_message ptab_life range root sched_fair trace trace_memory trace_trap trace_vcpu vcpu_life) \
          $(patsubst %,kernel/x86/%.c,acpi apic boot boot_line multiboot protect pvh svm_diagnose virt virt_check vmx_caps vmx_diagnose)
 define BARE_RULES
 build/$(1)/kernel/core/%.o: kernel/core/%.c

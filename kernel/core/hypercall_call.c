@@ -38,31 +38,6 @@ SYS(sc_info)
     return OK;
 }
 
-SYS(clock)
-{
-    const u64 now = mach_tsc_read();
-    ec->resume.gpr[RSI] = now;
-    if (cpu->trace)
-        trace_value(cpu, TRACE_NO_VCPU, TRACE_VALUE_clock, 0, &now, sizeof(now));
-    return OK;
-}
-
-/* From any CPU, about what any of them took. */
-SYS(trace)
-{
-    const u64 kind = a->kind_bytes >> 8, bytes = a->kind_bytes & 0xff;
-    struct vcpu *vcpu;
-    const enum status s = cap_vcpu(ec, a->vcpu, PERM_VCPU_RUN, &vcpu);
-    if (s != OK)
-        return s;
-    if (!kind || kind >= TRACE_VALUE_COUNT || bytes > TRACE_VALUE_BYTES)
-        return STATUS_ARG;
-    const u64 words[TRACE_VALUE_BYTES / 8] = { a->word0, a->word1, a->word2 };
-    if (cpu->trace)
-        trace_value(cpu, vcpu->id, (u32)kind, a->address, words, (u32)bytes);
-    return OK;
-}
-
 SYS(console)
 {
     if (!(ec->pd->flags & PD_FLAG_CONSOLE))

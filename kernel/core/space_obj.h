@@ -55,7 +55,7 @@ void space_obj_destroy(struct space_obj *s);   /* after init, or when clear is d
 #define OBJ_PERM_MASK 0x3ful   /* of a slot's word: low bits of a 64-byte aligned address */
 
 /* space_obj_lookup, inline: for the shortest paths. */
-must_check static inline __attribute__((always_inline)) enum status space_obj_find(const struct space_obj *s, u64 selector, enum object_type type, u32 perms, struct object **out)
+must_check static inline enum status space_obj_find(const struct space_obj *s, u64 selector, enum object_type type, u32 perms, struct object **out)
 {
     if (unlikely(selector >= SEL_COUNT))
         return STATUS_CAP;
